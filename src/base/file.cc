@@ -1,0 +1,192 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace ettin {
+namespace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+Status os_error(const std::string& path, std::string_view what) {
+  const int e = errno;
+  const StatusCode code =
+      e == ENOENT || e == ENOTDIR ? StatusCode::not_found : StatusCode::io_error;
+  return Status(code, fmt::format("{}: cannot {}: {}", path, what, std::strerror(e)));
+}
+
+// Opens a regular file for reading; size in *size.
+Result<int> open_regular(const std::string& path, size_t* size) {
+  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) return os_error(path, "open");
+  struct stat st = {};
+  if (::fstat(fd.get(), &st) != 0) return os_error(path, "stat");
+  if (!S_ISREG(st.st_mode)) {
+    return Status(StatusCode::invalid_argument, fmt::format("{}: not a regular file", path));
+  }
+  *size = static_cast<size_t>(st.st_size);
+  return fd.release();
+}
+
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> p(::realpath(path.c_str(), nullptr),
+                                                      &std::free);
+  return p ? std::string(p.get()) : std::string();
+}
+
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash);
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path, size_t max_bytes) {
+  size_t size = 0;
+  ETTIN_ASSIGN_OR_RETURN(const int raw_fd, open_regular(path, &size));
+  const FileDescriptor fd(raw_fd);
+  if (size > max_bytes) {
+    return Status(StatusCode::resource_limit,
+                  fmt::format("{}: {} bytes; at most {} are read", path, size, max_bytes));
+  }
+  std::string text(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::read(fd.get(), text.data() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return os_error(path, "read");
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  text.resize(done);
+  return text;
+}
+
+Result<MappedFile> MappedFile::open(const std::string& path) {
+  size_t size = 0;
+  ETTIN_ASSIGN_OR_RETURN(const int raw_fd, open_regular(path, &size));
+  const FileDescriptor fd(raw_fd);
+  MappedFile file;
+  file.path_ = path;
+  if (size == 0) return file;
+  void* p = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (p == MAP_FAILED) return os_error(path, "map");
+  file.data_ = static_cast<const std::byte*>(p);
+  file.size_ = size;
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      path_(std::move(other.path_)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+bool is_plain_file_name(std::string_view name) {
+  if (name.empty() || name.size() > 200 || name == "." || name == "..") return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '.' || c == '_' || c == '-';
+  });
+}
+
+Result<std::string> resolve_beneath(const std::string& directory, std::string_view name) {
+  if (!is_plain_file_name(name)) {
+    return Status(StatusCode::bad_data,
+                  fmt::format("{}: refused file name \"{:.80}\"", directory, name),
+                  "only plain names of letters, digits, '.', '_' and '-' are followed");
+  }
+  std::string path = join_path(directory, name);
+  struct stat st = {};
+  if (::lstat(path.c_str(), &st) != 0) return os_error(path, "open");
+  if (!S_ISLNK(st.st_mode)) return path;
+  const std::string root = real_path(directory);
+  const std::string target = real_path(path);
+  if (root.empty() || target.empty()) return os_error(path, "resolve");
+  const std::string snapshots = parent_of(root);
+  const bool hub_cache = snapshots.ends_with("/snapshots");
+  const std::string allowed = (hub_cache ? parent_of(snapshots) : root) + "/";
+  if (!target.starts_with(allowed)) {
+    return Status(StatusCode::bad_data,
+                  fmt::format("{}: symbolic link leaves the model directory", path),
+                  "replace the link by the file it points to");
+  }
+  return path;
+}
+
+Status write_file_atomic(const std::string& path, std::string_view contents) {
+  const std::string aside = fmt::format("{}.tmp-{}", path, ::getpid());
+  FileDescriptor fd(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (fd.get() < 0) return os_error(aside, "create");
+  size_t done = 0;
+  while (done < contents.size()) {
+    const ssize_t n = ::write(fd.get(), contents.data() + done, contents.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      const Status status = os_error(aside, "write");
+      ::unlink(aside.c_str());
+      return status;
+    }
+    done += static_cast<size_t>(n);
+  }
+  if (::fsync(fd.get()) != 0 || ::close(fd.release()) != 0 ||
+      std::rename(aside.c_str(), path.c_str()) != 0) {
+    const Status status = os_error(path, "write");
+    ::unlink(aside.c_str());
+    return status;
+  }
+  return {};
+}
+
+bool file_exists(const std::string& path) {
+  struct stat st = {};
+  return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool directory_exists(const std::string& path) {
+  struct stat st = {};
+  return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+std::string join_path(std::string_view directory, std::string_view name) {
+  if (directory.empty()) return std::string(name);
+  if (directory.back() == '/') return fmt::format("{}{}", directory, name);
+  return fmt::format("{}/{}", directory, name);
+}
+
+}  // namespace ettin

@@ -1,0 +1,53 @@
+// Files: whole reads with a size limit, memory maps, atomic writes, and the one opener for files
+// whose names come from another file.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ettin/status.h"
+
+namespace ettin {
+
+// The whole file; resource_limit when it is larger than max_bytes (checked before reading).
+Result<std::string> read_file(const std::string& path, size_t max_bytes);
+
+// Read-only map of a regular file; the size is taken once, when it is opened. A file that another
+// process truncates while it is mapped is outside the contract. Move-only; unmaps on destruction.
+class MappedFile {
+ public:
+  static Result<MappedFile> open(const std::string& path);
+
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  std::string path_;
+};
+
+// True for a plain file name that is safe to take from an untrusted file: 1 to 200 characters of
+// [A-Za-z0-9._-], not "." or "..".
+bool is_plain_file_name(std::string_view name);
+
+// The path of `name` inside `directory`, for a name that came from an untrusted file. Refuses names
+// that are not plain, and symbolic links that leave the directory, except links of a Hugging Face
+// cache (snapshots/COMMIT/x -> ../../blobs/HASH) that stay inside that repository's folder.
+Result<std::string> resolve_beneath(const std::string& directory, std::string_view name);
+
+// Writes aside, syncs, renames: the file is complete or absent.
+Status write_file_atomic(const std::string& path, std::string_view contents);
+
+bool file_exists(const std::string& path);       // a regular file (links followed)
+bool directory_exists(const std::string& path);
+std::string join_path(std::string_view directory, std::string_view name);
+
+}  // namespace ettin

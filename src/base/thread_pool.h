@@ -1,0 +1,59 @@
+// The only thread pool of the process.
+//
+// parallel_for hands out task indices dynamically, so a task's result must depend on its index
+// alone, never on the worker or on the number of threads: that is what makes every result of ettin
+// independent of --threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace ettin {
+
+class ThreadPool {
+ public:
+  // `threads` counts the caller; 0 = the CPUs this process may run on.
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls fn(index, worker) once for every index in [0, count), worker in [0, size()), and returns
+  // when all are done. The caller works too. Concurrent calls from several threads take turns; a
+  // call from inside fn deadlocks.
+  template <class Fn>
+  void parallel_for(int64_t count, Fn&& fn) {
+    run(count, [](void* f, int64_t index, int worker) {
+      (*static_cast<std::remove_reference_t<Fn>*>(f))(index, worker);
+    }, const_cast<void*>(static_cast<const void*>(&fn)));
+  }
+
+ private:
+  using Task = void (*)(void* context, int64_t index, int worker);
+
+  void run(int64_t count, Task task, void* context);
+  void worker_loop(int worker);
+  void work(int worker);
+
+  std::mutex turn_;                      // one region at a time
+  std::atomic<uint32_t> generation_{0};  // +1 per region; workers wait for a change
+  std::atomic<int> busy_{0};             // workers still inside the region
+  std::atomic<int64_t> next_{0};
+  std::atomic<bool> stop_{false};
+  int64_t count_ = 0;
+  Task task_ = nullptr;
+  void* context_ = nullptr;
+  std::vector<std::thread> workers_;
+};
+
+// CPUs in this process's affinity mask, at least 1.
+int available_cpus();
+
+}  // namespace ettin

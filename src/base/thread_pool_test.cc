@@ -1,0 +1,44 @@
+#include "base/thread_pool.h"
+
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+namespace ettin {
+namespace {
+
+TEST(ThreadPool, EveryIndexRunsOnce) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.size(), threads);
+    for (const int64_t count : {0, 1, 2, 7, 1000}) {
+      std::vector<int> hits(static_cast<size_t>(count), 0);
+      for (int round = 0; round < 20; ++round) {
+        pool.parallel_for(count, [&](int64_t i, int worker) {
+          ASSERT_GE(worker, 0);
+          ASSERT_LT(worker, threads);
+          ++hits[static_cast<size_t>(i)];
+        });
+      }
+      for (const int h : hits) ASSERT_EQ(h, 20);
+    }
+  }
+}
+
+TEST(ThreadPool, SeveralCallersTakeTurns) {
+  ThreadPool pool(3);
+  std::atomic<int64_t> sum{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        pool.parallel_for(10, [&](int64_t i, int) { sum += i; });
+      }
+    });
+  }
+  for (std::thread& t : callers) t.join();
+  EXPECT_EQ(sum.load(), 4 * 200 * 45);
+}
+
+}  // namespace
+}  // namespace ettin
