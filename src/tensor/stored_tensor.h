@@ -1,0 +1,32 @@
+// A tensor as a file holds it: bytes that belong to somebody else, a type and a shape. Row-major,
+// little-endian, possibly unaligned: read elements through the functions below or memcpy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace ettin {
+
+struct StoredTensor {
+  std::string name;
+  Dtype dtype = Dtype::f32;
+  std::vector<uint64_t> shape;
+  std::span<const std::byte> bytes;  // exactly element_count() * dtype_bytes(dtype)
+
+  uint64_t element_count() const;
+};
+
+// "[768, 256]"
+std::string shape_to_string(std::span<const uint64_t> shape);
+
+// Elements [first, first + out.size()) of a floating-point tensor, widened or rounded to the
+// output type. Precondition: the range lies inside the tensor and its dtype is floating.
+void read_elements(const StoredTensor& tensor, uint64_t first, std::span<float> out);
+void read_elements(const StoredTensor& tensor, uint64_t first, std::span<double> out);
+
+}  // namespace ettin
