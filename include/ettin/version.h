@@ -1,0 +1,6 @@
+#pragma once
+
+#define ETTIN_VERSION_MAJOR 0
+#define ETTIN_VERSION_MINOR 1
+#define ETTIN_VERSION_PATCH 0
+#define ETTIN_VERSION_STRING "0.1.0"
