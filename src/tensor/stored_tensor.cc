@@ -39,7 +39,11 @@ void read_any(const StoredTensor& t, uint64_t first, std::span<Out> out) {
 
 }  // namespace
 
-uint64_t StoredTensor::element_count() const { return bytes.size() / dtype_bytes(dtype); }
+uint64_t StoredTensor::element_count() const {
+  uint64_t count = 1;
+  for (const uint64_t d : shape) count *= d;  // whoever made the tensor has excluded an overflow
+  return count;
+}
 
 std::string shape_to_string(std::span<const uint64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
