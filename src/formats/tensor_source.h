@@ -1,0 +1,41 @@
+// The named tensors of a model directory, whatever kind of file holds them. Nothing is copied: the
+// elements stay in memory-mapped files that the source keeps open.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ettin/status.h"
+#include "tensor/stored_tensor.h"
+
+namespace ettin {
+
+class TensorSource {
+ public:
+  // The weights of a model directory: the first that exists of model.safetensors,
+  // model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json.
+  static Result<TensorSource> open(const std::string& directory);
+  // One file: *.safetensors, or *.bin, *.pt, *.pth as a PyTorch zip archive.
+  static Result<TensorSource> open_file(const std::string& path);
+  // Tensors in memory that `owner` keeps alive; `where` names them in messages.
+  static TensorSource from_tensors(std::vector<StoredTensor> tensors,
+                                   std::shared_ptr<const void> owner, std::string where);
+
+  const StoredTensor* find(std::string_view name) const;  // nullptr when absent
+  std::span<const StoredTensor> tensors() const { return tensors_; }
+  const std::string& where() const { return where_; }     // directory or file, for messages
+  const std::vector<std::string>& files() const { return files_; }  // paths, index files first
+
+ private:
+  std::vector<StoredTensor> tensors_;
+  std::unordered_map<std::string, size_t> by_name_;
+  std::vector<std::shared_ptr<const void>> owners_;
+  std::vector<std::string> files_;
+  std::string where_;
+};
+
+}  // namespace ettin
