@@ -1,0 +1,342 @@
+#include "backend/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "backend/cpu/isa.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/pack.h"
+#include "backend/cpu/scratch.h"
+#include "backend/rope_table.h"
+#include "backend/shapes.h"
+#include "backend/top_k.h"
+
+namespace ettin {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(int64_t targets, int threads)
+      : matrix_(cpu::matrix_kernels(targets)),
+        attention_(cpu::attention_kernels(targets)),
+        rows_(cpu::row_kernels(targets)),
+        threads_(threads) {}
+
+  std::string_view name() const override { return "cpu"; }
+  std::string_view isa() const override { return matrix_.isa; }
+  Dtype activation_dtype() const override { return Dtype::f32; }
+  ThreadPool& threads() const override { return threads_; }
+
+  LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
+    return cpu::pack_matrix(source, use, matrix_, threads_);
+  }
+
+  NormWeight pack_norm(const StoredTensor& gain, const StoredTensor* bias,
+                       double eps) const override {
+    NormWeight n;
+    n.size = static_cast<int64_t>(gain.element_count());
+    n.eps = eps;
+    n.gain = widen(gain);
+    if (bias != nullptr) {
+      ETTIN_CHECK(bias->element_count() == gain.element_count());
+      n.bias = widen(*bias);
+    }
+    return n;
+  }
+
+  LinearWeight with_bias(const LinearWeight& weight, const StoredTensor& bias) const override {
+    LinearWeight w = weight;
+    w.bias = cpu::pack_bias({&bias}, w.out_features, w.gated, w.panel_width);
+    return w;
+  }
+
+  RopeTable make_rope_table(double theta, int64_t head_dim, int64_t positions) const override {
+    return build_rope_table<float>(theta, head_dim, positions, threads_);
+  }
+
+  View allocate(Arena& arena, int64_t rows, int64_t cols) const override {
+    auto* data = arena.allocate_array<float>(rows * cols);
+    return {reinterpret_cast<std::byte*>(data), Dtype::f32, rows, cols, cols};
+  }
+
+  void copy_to_host(ConstView from, std::span<float> out) const override { copy(from, out); }
+  void copy_to_host(ConstView from, std::span<double> out) const override { copy(from, out); }
+
+  void embed(const LinearWeight& table, std::span<const int32_t> ids, View out) const override {
+    check({out});
+    ETTIN_CHECK(out.cols == table.in_features && to_size(out.rows) == ids.size());
+    const int64_t width = table.panel_width, k = table.in_features;
+    const float* panels = table.data->as<float>();
+    for_rows(out.rows, out.cols, [&](int64_t t) {
+      const int64_t id = ids[to_size(t)];
+      ETTIN_CHECK(id >= 0 && id < table.out_features);
+      const float* from = panels + id / width * width * k + id % width;
+      float* to = out.row<float>(t);
+      for (int64_t c = 0; c < k; ++c) to[c] = from[c * width];
+    });
+  }
+
+  void layer_norm(ConstView x, const NormWeight& norm, View out) const override {
+    check({x, out});
+    ETTIN_CHECK(x.cols == norm.size && out.cols == x.cols && out.rows == x.rows);
+    const float* gain = norm.gain->as<float>();
+    const float* bias = norm.bias ? norm.bias->as<float>() : nullptr;
+    for_rows(x.rows, x.cols, [&](int64_t t) {
+      rows_.layer_norm(x.row<float>(t), gain, bias, static_cast<float>(norm.eps), x.cols,
+                       out.row<float>(t));
+    });
+  }
+
+  void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue, Activation activation,
+              View out) const override {
+    check({x, out});
+    check_linear(x, weight, epilogue, activation, out);
+    ETTIN_CHECK(weight.panel_width == matrix_.panel_width);
+    const int64_t panels = cpu::panel_count(weight), k = weight.in_features;
+    const int64_t panel_flops = 2 * k * weight.panel_width;
+    // Blocks of rows that stay in the second-level cache while panels stream by, in whole tiles.
+    const int64_t fitting = kRowBlockFloats / std::max<int64_t>(1, k);
+    const int64_t most = std::max(matrix_.max_rows, fitting / matrix_.max_rows * matrix_.max_rows);
+    const int64_t row_blocks = ceil_div(x.rows, most);
+    const int64_t block_rows =
+        row_blocks == 0 ? 0
+                        : ceil_div(ceil_div(x.rows, row_blocks), matrix_.max_rows) * matrix_.max_rows;
+    // Enough parts for an even load, none too small to be worth handing out.
+    const int64_t useful = std::max<int64_t>(1, block_rows * panels * panel_flops / kMinTaskFlops);
+    const int64_t wanted = ceil_div(int64_t{kTasksPerThread} * threads_.size(), row_blocks + 1);
+    const int64_t groups = std::clamp<int64_t>(std::min(useful, wanted), 1, panels);
+    for_tasks(row_blocks * groups, x.rows * panels * panel_flops, [&](int64_t task) {
+      const int64_t first_row = task / groups * block_rows, group = task % groups;
+      cpu::LinearTask t;
+      t.rows = std::min(block_rows, x.rows - first_row);
+      if (t.rows <= 0) return;
+      t.x = x.row<float>(first_row);
+      t.x_stride = x.stride;
+      t.in_features = k;
+      t.panels = weight.data->as<float>();
+      t.bias = weight.bias ? weight.bias->as<float>() : nullptr;
+      t.first_panel = panels * group / groups;
+      t.last_panel = panels * (group + 1) / groups;
+      t.epilogue = epilogue;
+      t.activation = activation;
+      t.out = out.row<float>(first_row);
+      t.out_stride = out.stride;
+      t.out_cols = out.cols;
+      matrix_.linear(t);
+    });
+  }
+
+  void rope(View qkv, std::span<const int32_t> positions, const RopeTable& table,
+            int64_t heads) const override {
+    check({qkv});
+    const int64_t D = table.head_dim, half = D / 2;
+    ETTIN_CHECK(qkv.cols == 3 * heads * D && to_size(qkv.rows) == positions.size());
+    for_rows(qkv.rows, 2 * heads * D, [&](int64_t t) {
+      const int64_t p = positions[to_size(t)];
+      ETTIN_CHECK(p >= 0 && p < table.positions);
+      const float* cos = table.cos->as<float>() + p * half;
+      const float* sin = table.sin->as<float>() + p * half;
+      // The query heads, then the key heads.
+      for (int64_t h = 0; h < 2 * heads; ++h) {
+        rows_.rotate(qkv.row<float>(t) + h * D, cos, sin, half);
+      }
+    });
+  }
+
+  void attention(ConstView qkv, std::span<const int64_t> starts, AttentionSpec spec, int64_t heads,
+                 std::span<const KvView> caches, View out) const override {
+    check({qkv, out});
+    check_attention(qkv, starts, spec, heads, caches, out);
+    const int64_t H = out.cols, D = H / heads;
+    struct Part {
+      size_t sequence;
+      int64_t first, rows;  // of the sequence
+    };
+    // Large parts share the packing of keys; small ones balance the load.
+    const bool large = qkv.rows * heads >= 16 * attention_.max_rows * threads_.size();
+    const int64_t part_rows = large ? attention_.max_rows : attention_.max_rows / 2;
+    std::vector<Part> parts;
+    int64_t flops = 0;
+    for (size_t n = 0; n + 1 < starts.size(); ++n) {
+      const int64_t past = caches.empty() ? 0 : caches[n].past, length = starts[n + 1] - starts[n];
+      for (int64_t r = 0; r < length; r += part_rows) {
+        const Part part = {n, r, std::min(part_rows, length - r)};
+        const auto [first, last] = visible_keys(spec, past + r, past + length);
+        flops += 4 * H * part.rows * (last - first);
+        parts.push_back(part);
+      }
+    }
+    const int64_t scratch = attention_.scratch_floats(D);
+    for_tasks(static_cast<int64_t>(parts.size()) * heads, flops, [&](int64_t task) {
+      const Part& part = parts[to_size(task / heads)];
+      const int64_t column = task % heads * D, start = starts[part.sequence];
+      cpu::AttentionTask t;
+      t.queries = qkv.row<float>(start + part.first) + column;
+      t.query_stride = qkv.stride;
+      t.rows = part.rows;
+      t.spec = spec;
+      t.head_dim = D;
+      t.keys = {qkv.row<float>(start) + H + column, qkv.stride};
+      t.values = {qkv.row<float>(start) + 2 * H + column, qkv.stride};
+      int64_t past = 0;
+      if (!caches.empty() && caches[part.sequence].past > 0) {
+        const KvView& cache = caches[part.sequence];
+        past = cache.past;
+        t.keys = {t.keys.own,        qkv.stride,      cache.keys.row<float>(0) + column,
+                  cache.keys.stride, cache.keys.rows, past};
+        t.values = {t.values.own,        qkv.stride,        cache.values.row<float>(0) + column,
+                    cache.values.stride, cache.values.rows, past};
+      }
+      t.first_position = past + part.first;
+      t.end_position = past + starts[part.sequence + 1] - start;
+      t.out = out.row<float>(start + part.first) + column;
+      t.out_stride = out.stride;
+      attention_.attend(t, cpu::thread_scratch(scratch));
+    });
+  }
+
+  void kv_append(ConstView qkv, std::span<const int64_t> starts,
+                 std::span<const KvView> caches) const override {
+    check({qkv});
+    check_starts(starts, qkv.rows);
+    ETTIN_CHECK(caches.size() + 1 == starts.size());
+    const int64_t H = qkv.cols / 3;
+    const size_t bytes = to_size(H) * sizeof(float);
+    for (size_t n = 0; n < caches.size(); ++n) {
+      const KvView& cache = caches[n];
+      ETTIN_CHECK(cache.keys.cols == H && cache.values.cols == H);
+      ETTIN_CHECK(cache.keys.rows > 0 && cache.values.rows == cache.keys.rows);
+      // Rows that later rows of the same call would overwrite are not stored.
+      const int64_t first = std::max(starts[n], starts[n + 1] - cache.keys.rows);
+      for (int64_t t = first; t < starts[n + 1]; ++t) {
+        const int64_t slot = (cache.past + t - starts[n]) % cache.keys.rows;
+        std::memcpy(cache.keys.row<float>(slot), qkv.row<float>(t) + H, bytes);
+        std::memcpy(cache.values.row<float>(slot), qkv.row<float>(t) + 2 * H, bytes);
+      }
+    }
+  }
+
+  void gather_rows(ConstView x, std::span<const int64_t> rows, View out) const override {
+    check({x, out});
+    ETTIN_CHECK(to_size(out.rows) == rows.size() && out.cols == x.cols);
+    for_rows(out.rows, out.cols, [&](int64_t m) {
+      const int64_t from = rows[to_size(m)];
+      ETTIN_CHECK(from >= 0 && from < x.rows);
+      std::memcpy(out.row<float>(m), x.row<float>(from), to_size(x.cols) * sizeof(float));
+    });
+  }
+
+  void pool(ConstView x, std::span<const int64_t> starts, Pooling pooling,
+            View out) const override {
+    check({x, out});
+    check_starts(starts, x.rows);
+    ETTIN_CHECK(to_size(out.rows) + 1 == starts.size() && out.cols == x.cols);
+    for_rows(out.rows, x.cols * ceil_div(x.rows, std::max<int64_t>(1, out.rows)), [&](int64_t n) {
+      const int64_t first = starts[to_size(n)], length = starts[to_size(n) + 1] - first;
+      ETTIN_CHECK(length > 0);
+      std::vector<double> sum(to_size(x.cols));
+      double total = 0;
+      for (int64_t r = 0; r < length; ++r) {
+        const double w = pool_weight(pooling, r, length);
+        if (w == 0) continue;
+        total += w;
+        const float* row = x.row<float>(first + r);
+        for (int64_t c = 0; c < x.cols; ++c) sum[to_size(c)] += w * static_cast<double>(row[c]);
+      }
+      for (int64_t c = 0; c < x.cols; ++c) {
+        out.row<float>(n)[c] = static_cast<float>(sum[to_size(c)] / total);
+      }
+    });
+  }
+
+  void l2_normalize(View x) const override {
+    check({x});
+    for_rows(x.rows, x.cols, [&](int64_t t) { rows_.l2_normalize(x.row<float>(t), x.cols); });
+  }
+
+  void log_sum_exp(ConstView logits, std::span<double> out) const override {
+    check({logits});
+    ETTIN_CHECK(to_size(logits.rows) == out.size() && logits.cols > 0);
+    for_rows(logits.rows, logits.cols, [&](int64_t m) {
+      out[to_size(m)] = rows_.log_sum_exp(logits.row<float>(m), logits.cols);
+    });
+  }
+
+  void top_k(ConstView logits, int64_t k, std::span<TokenLogit> out) const override {
+    check({logits});
+    ETTIN_CHECK(k > 0 && k <= logits.cols && to_size(logits.rows * k) == out.size());
+    for_rows(logits.rows, logits.cols, [&](int64_t m) {
+      row_top_k(logits.row<float>(m), logits.cols, out.subspan(to_size(m * k), to_size(k)));
+    });
+  }
+
+ private:
+  static constexpr int64_t kRowBlockFloats = 128 * 1024;  // 512 KiB
+  static constexpr int64_t kMinTaskFlops = 100'000;       // about 1 us
+  static constexpr int64_t kMinRegionFlops = 400'000;     // below, a region costs more than it saves
+  static constexpr int64_t kMinRegionElements = 16 * 1024;
+  static constexpr int kTasksPerThread = 8;
+
+  static void check(std::initializer_list<ConstView> views) {
+    for (const ConstView& v : views) ETTIN_CHECK(v.dtype == Dtype::f32 && v.stride >= v.cols);
+  }
+
+  template <class Fn>
+  void for_tasks(int64_t count, int64_t flops, const Fn& fn) const {
+    if (flops < kMinRegionFlops || count <= 1) {
+      for (int64_t i = 0; i < count; ++i) fn(i);
+    } else {
+      threads_.parallel_for(count, [&](int64_t i, int) { fn(i); });
+    }
+  }
+
+  // Cheap work on rows of about `cols` elements: several rows per task.
+  template <class Fn>
+  void for_rows(int64_t rows, int64_t cols, const Fn& fn) const {
+    if (rows * cols < kMinRegionElements) {
+      for (int64_t r = 0; r < rows; ++r) fn(r);
+      return;
+    }
+    const int64_t per_task = std::max<int64_t>(1, kMinRegionElements / 4 / std::max<int64_t>(1, cols));
+    threads_.parallel_for(ceil_div(rows, per_task), [&](int64_t task, int) {
+      const int64_t end = std::min(rows, (task + 1) * per_task);
+      for (int64_t r = task * per_task; r < end; ++r) fn(r);
+    });
+  }
+
+  static std::shared_ptr<const Buffer> widen(const StoredTensor& tensor) {
+    const auto n = static_cast<size_t>(tensor.element_count());
+    auto buffer = std::make_shared<Buffer>(n * sizeof(float));
+    read_elements(tensor, 0, std::span(buffer->as<float>(), n));
+    return buffer;
+  }
+
+  template <class U>
+  static void copy(ConstView from, std::span<U> out) {
+    check({from});
+    ETTIN_CHECK(to_size(from.rows * from.cols) == out.size());
+    for (int64_t t = 0; t < from.rows; ++t) {
+      std::copy_n(from.row<float>(t), from.cols, out.begin() + t * from.cols);
+    }
+  }
+
+  const cpu::MatrixKernels& matrix_;
+  const cpu::AttentionKernels& attention_;
+  const cpu::RowKernels& rows_;
+  mutable ThreadPool threads_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Backend>> make_cpu_backend(int threads) {
+  const char* limit = std::getenv("ETTIN_ISA");
+  ETTIN_ASSIGN_OR_RETURN(const int64_t targets, cpu::choose_targets(limit ? limit : ""));
+  return std::shared_ptr<const Backend>(std::make_shared<CpuBackend>(targets, threads));
+}
+
+}  // namespace ettin

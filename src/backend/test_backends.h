@@ -1,0 +1,33 @@
+// Backends that the tests run on.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/isa.h"
+
+namespace ettin {
+
+inline std::shared_ptr<const Backend> must_make(BackendOptions options) {
+  auto backend = make_backend(options);
+  EXPECT_TRUE(backend.ok()) << backend.status().to_string();
+  return *backend;
+}
+
+// The CPU backend once for every instruction set that this machine has.
+inline std::vector<std::shared_ptr<const Backend>> cpu_backends(int threads) {
+  std::vector<std::shared_ptr<const Backend>> result;
+  for (const cpu::Isa& isa : cpu::available_isas()) {
+    ::setenv("ETTIN_ISA", std::string(isa.name).c_str(), 1);
+    result.push_back(must_make({.name = "cpu", .threads = threads}));
+  }
+  ::unsetenv("ETTIN_ISA");
+  return result;
+}
+
+}  // namespace ettin
