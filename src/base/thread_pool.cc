@@ -27,7 +27,8 @@ int available_cpus() {
 }
 
 ThreadPool::ThreadPool(int threads) {
-  const int total = threads > 0 ? threads : available_cpus();
+  const int cpus = available_cpus(), total = threads > 0 ? threads : cpus;
+  spins_ = total > cpus ? 0 : kSpins;  // spinning would only keep the others from their CPU
   workers_.reserve(static_cast<size_t>(total - 1));
   for (int w = 1; w < total; ++w) workers_.emplace_back([this, w] { worker_loop(w); });
 }
@@ -54,7 +55,7 @@ void ThreadPool::run(int64_t count, Task task, void* context) {
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
   work(0);
-  for (int spin = 0; spin < kSpins; ++spin) {
+  for (int spin = 0; spin < spins_; ++spin) {
     if (busy_.load(std::memory_order_acquire) == 0) return;
     relax();
   }
@@ -76,7 +77,7 @@ void ThreadPool::worker_loop(int worker) {
   uint32_t seen = 0;
   for (;;) {
     uint32_t now = generation_.load(std::memory_order_acquire);
-    for (int spin = 0; now == seen && spin < kSpins; ++spin) {
+    for (int spin = 0; now == seen && spin < spins_; ++spin) {
       relax();
       now = generation_.load(std::memory_order_acquire);
     }

@@ -47,6 +47,7 @@ class ThreadPool {
   std::atomic<int> busy_{0};             // workers still inside the region
   std::atomic<int64_t> next_{0};
   std::atomic<bool> stop_{false};
+  int spins_ = 0;  // before a thread sleeps
   int64_t count_ = 0;
   Task task_ = nullptr;
   void* context_ = nullptr;
