@@ -190,7 +190,7 @@ TEST(SentenceModules, ReadsAChain) {
   directory.write("2_Dense/config.json",
                   R"({"in_features":3,"out_features":2,"bias":false,)"
                   R"("activation_function":"torch.nn.modules.linear.Identity"})");
-  TensorSpec spec;
+  SavedTensor spec;
   spec.name = "linear.weight";
   directory.write("2_Dense/pytorch_model.bin",
                   make_zip(torch_items(state_dict({spec}), {floats({0, 1, 2, 3, 4, 5})})));

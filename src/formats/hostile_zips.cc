@@ -14,7 +14,7 @@ HostileCase zip_case(std::string name, std::string words, std::string contents) 
 }
 
 std::vector<ZipItem> items() {
-  return torch_items(state_dict({TensorSpec{}}), {floats({0, 1, 2, 3, 4, 5})});
+  return torch_items(state_dict({SavedTensor{}}), {floats({0, 1, 2, 3, 4, 5})});
 }
 
 // The good archive after `change` was applied to its storage entry.
@@ -34,16 +34,16 @@ HostileCase name_case(std::string name, std::string entry) {
   return item_case(fmt::format("entry name {}", name), "refused name",
                    [&](ZipItem& item) { item.name = entry; });
 }
-HostileCase tensor_case(std::string name, std::string words, TensorSpec spec) {
+HostileCase tensor_case(std::string name, std::string words, SavedTensor spec) {
   spec.name = "a";
   return zip_case(std::move(name), std::move(words),
                   make_zip(torch_items(state_dict({std::move(spec)}), {std::string(24, '\0')})));
 }
 
 std::string shared_transposes() {
-  std::vector<TensorSpec> tensors;
+  std::vector<SavedTensor> tensors;
   for (int i = 0; i < 2000; ++i) {
-    TensorSpec spec{fmt::format("t{}", i), "FloatStorage", "0", 90000, 0, {300, 300}, {1, 300}};
+    SavedTensor spec{fmt::format("t{}", i), "FloatStorage", "0", 90000, 0, {300, 300}, {1, 300}};
     tensors.push_back(spec);
   }
   return make_zip(torch_items(state_dict(tensors), {std::string(360000, '\0')}));

@@ -70,10 +70,10 @@ size_t change(const std::string& good, const Parse& parse) {
 }
 
 std::string transposed_torch_file() {
-  TensorSpec spec;
+  SavedTensor spec;
   spec.shape = {3, 2};
   spec.strides = {1, 3};
-  return make_zip(torch_items(state_dict({TensorSpec{}, TensorSpec{"t", "FloatStorage", "0", 6, 0,
+  return make_zip(torch_items(state_dict({SavedTensor{}, SavedTensor{"t", "FloatStorage", "0", 6, 0,
                                                                    {3, 2}, {1, 3}}}),
                               {floats({0, 1, 2, 3, 4, 5})}));
 }

@@ -49,7 +49,7 @@ class Pickle {
   std::string out_;
 };
 
-struct TensorSpec {
+struct SavedTensor {
   std::string name = "a";
   std::string type = "FloatStorage";
   std::string key = "0";
@@ -59,17 +59,17 @@ struct TensorSpec {
   std::vector<int64_t> strides = {3, 1};
 };
 
-inline void add_tensor(Pickle* out, const TensorSpec& spec) {
+inline void add_tensor(Pickle* out, const SavedTensor& spec) {
   out->global("torch._utils", "_rebuild_tensor_v2").raw("(");
   out->storage(spec.type, spec.key, spec.elements).integer(spec.offset);
   out->integers(spec.shape).integers(spec.strides).byte(0x89).ordered_dict().raw("tR");
 }
 
 // The pickle of a state_dict.
-inline std::string state_dict(const std::vector<TensorSpec>& tensors) {
+inline std::string state_dict(const std::vector<SavedTensor>& tensors) {
   Pickle out;
   out.proto().ordered_dict().raw("(");
-  for (const TensorSpec& spec : tensors) {
+  for (const SavedTensor& spec : tensors) {
     out.text(spec.name);
     add_tensor(&out, spec);
   }
@@ -154,7 +154,7 @@ inline std::string floats(std::initializer_list<float> values) {
 }
 
 inline std::string good_torch_file() {
-  return make_zip(torch_items(state_dict({TensorSpec{}}), {floats({0, 1, 2, 3, 4, 5})}));
+  return make_zip(torch_items(state_dict({SavedTensor{}}), {floats({0, 1, 2, 3, 4, 5})}));
 }
 
 }  // namespace ettin::test

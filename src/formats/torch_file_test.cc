@@ -66,7 +66,7 @@ TEST(TorchFile, ReadsWhatCPythonPickles) {
 }
 
 TEST(TorchFile, TiedTensorsShareTheirBytes) {
-  TensorSpec a, b;
+  SavedTensor a, b;
   b.name = "b";
   b.offset = 3;
   b.shape = {3};
@@ -80,7 +80,7 @@ TEST(TorchFile, TiedTensorsShareTheirBytes) {
 
 TEST(TorchFile, PermutedDimensionsAreCopiedInOrder) {
   // Memory order (2, 0, 1) of shape [2, 3, 4]: element (i, j, k) lies at 6k + 3i + j.
-  TensorSpec spec;
+  SavedTensor spec;
   spec.elements = 24;
   spec.shape = {2, 3, 4};
   spec.strides = {3, 1, 6};
@@ -103,7 +103,7 @@ TEST(TorchFile, PermutedDimensionsAreCopiedInOrder) {
 }
 
 TEST(TorchFile, OddButHonestTensorsAreRead) {
-  TensorSpec scalar, empty, ones;
+  SavedTensor scalar, empty, ones;
   scalar.shape = scalar.strides = {};
   scalar.offset = 5;
   empty.name = "empty";
@@ -127,7 +127,7 @@ TEST(TorchFile, EveryStorageTypeHasItsElementType) {
       {"ShortStorage", Dtype::i16},  {"CharStorage", Dtype::i8},     {"ByteStorage", Dtype::u8},
       {"BoolStorage", Dtype::boolean}};
   for (const auto& [name, dtype] : types) {
-    TensorSpec spec;
+    SavedTensor spec;
     spec.type = name;
     const std::string zip = make_zip(
         torch_items(state_dict({spec}), {std::string(size_t{6} * dtype_bytes(dtype), '\0')}));
@@ -142,7 +142,7 @@ TEST(TorchFile, AcceptsTheZipsThatWritersMake) {
     const auto file = parse_torch_file(bytes_of(make_zip(items, tail)), "t.bin");
     EXPECT_TRUE(file.ok()) << file.status().to_string();
   };
-  auto items = torch_items(state_dict({TensorSpec{}}), {floats({0, 1, 2, 3, 4, 5})});
+  auto items = torch_items(state_dict({SavedTensor{}}), {floats({0, 1, 2, 3, 4, 5})});
   ZipTail tail;
   accepted(items, tail);
   tail.comment = "a comment";

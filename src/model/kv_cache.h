@@ -1,0 +1,44 @@
+// Keys and values of one sequence over all layers: a ring of the window's length for local layers,
+// a growing store for global ones. Only causal models have one: a bidirectional token's keys change
+// with every token that is added.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/kv_view.h"
+#include "model/config.h"
+#include "tensor/buffer.h"
+#include "tensor/dtype.h"
+
+namespace ettin {
+
+class KvCache {
+ public:
+  // Precondition: config.arm.direction is causal.
+  KvCache(const ModelConfig& config, Dtype dtype);
+
+  int64_t past() const { return past_; }
+
+  // Makes room for `count` more positions in every global layer.
+  void reserve(int64_t count);
+  // Layer `layer` as the backend wants it; valid until the next reserve().
+  KvView layer(int64_t layer) const;
+  // Declares `count` appended positions as seen.
+  void advance(int64_t count) { past_ += count; }
+
+  int64_t bytes() const;
+
+ private:
+  struct Layer {
+    Buffer keys, values;
+    int64_t capacity = 0;
+    bool ring = false;
+  };
+  int64_t hidden_size_;
+  Dtype dtype_;
+  int64_t past_ = 0;
+  mutable std::vector<Layer> layers_;  // views into it are handed out by layer()
+};
+
+}  // namespace ettin

@@ -1,0 +1,33 @@
+// Files to a Network: finds every tensor of the list under any of its published names, checks all of
+// them, then packs them for the backend.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "formats/tensor_source.h"
+#include "model/backbone.h"
+
+namespace ettin {
+
+struct LoadOptions {
+  bool allow_extra_tensors = false;  // otherwise a tensor that nothing uses is an error
+};
+
+// Missing, extra and misshaped tensors are all listed in one error. Nothing is allocated before
+// every tensor was found with its right shape.
+//
+// Names accepted: with and without the "model." prefix; Wqkv, or q_proj, k_proj, v_proj;
+// head.* or lm_head.*; decoder.weight only where it is not tied to the embedding. Buffers of rotary
+// embeddings (*inv_freq) are ignored.
+Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend> backend,
+                              const TensorSource& source, const LoadOptions& options,
+                              std::vector<std::string>* warnings);
+
+// Random values for every tensor of the config, in Hugging Face's encoder spelling: matrices normal
+// with deviation 0.02, gains 1, biases 0. A pure function of (seed, tensor name).
+TensorSource random_tensors(const ModelConfig& config, uint64_t seed);
+
+}  // namespace ettin
