@@ -46,7 +46,7 @@ Result<std::string> resolve_beneath(const std::string& directory, std::string_vi
 // Writes aside, syncs, renames: the file is complete or absent.
 Status write_file_atomic(const std::string& path, std::string_view contents);
 
-bool file_exists(const std::string& path);       // a regular file (links followed)
+bool file_exists(const std::string& path);  // a regular file (links followed)
 bool directory_exists(const std::string& path);
 std::string join_path(std::string_view directory, std::string_view name);
 

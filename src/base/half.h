@@ -19,8 +19,6 @@ inline uint16_t float_to_bf16(float f) {
 
 inline float fp16_to_float(uint16_t h) { return static_cast<float>(std::bit_cast<_Float16>(h)); }
 
-inline uint16_t float_to_fp16(float f) {
-  return std::bit_cast<uint16_t>(static_cast<_Float16>(f));
-}
+inline uint16_t float_to_fp16(float f) { return std::bit_cast<uint16_t>(static_cast<_Float16>(f)); }
 
 }  // namespace ettin

@@ -22,7 +22,7 @@ TEST(Half, EveryPatternRoundTrips) {
 }
 
 TEST(Half, RoundsToNearestEvenAndKeepsSpecials) {
-  EXPECT_EQ(float_to_bf16(1.0f + 0x1p-8f), float_to_bf16(1.0f));           // tie to even
+  EXPECT_EQ(float_to_bf16(1.0f + 0x1p-8f), float_to_bf16(1.0f));  // tie to even
   EXPECT_EQ(float_to_bf16(1.0f + 0x1p-7f + 0x1p-8f), float_to_bf16(1.0f + 0x1p-6f));
   EXPECT_EQ(fp16_to_float(0x3c01), 1.0009765625f);
   EXPECT_TRUE(std::isnan(bf16_to_float(float_to_bf16(std::numeric_limits<float>::quiet_NaN()))));

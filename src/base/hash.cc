@@ -11,8 +11,8 @@ namespace ettin {
 std::string sha256_hex(std::span<const std::byte> bytes) {
   std::array<unsigned char, 32> digest{};
   unsigned int length = 0;
-  ETTIN_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, EVP_sha256(),
-                         nullptr) == 1);
+  ETTIN_CHECK(
+      EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, EVP_sha256(), nullptr) == 1);
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string hex;
   hex.reserve(digest.size() * 2);

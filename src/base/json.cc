@@ -20,14 +20,14 @@ class StrictBuilder {
   using string_t = Json::string_t;
   using binary_t = Json::binary_t;
 
-  explicit StrictBuilder(int max_depth) : max_depth_(max_depth) {}
+  explicit StrictBuilder(const JsonLimits& limits) : limits_(limits) {}
 
   bool null() { return put(Json(nullptr)); }
   bool boolean(bool v) { return put(Json(v)); }
   bool number_integer(number_integer_t v) { return put(Json(v)); }
   bool number_unsigned(number_unsigned_t v) { return put(Json(v)); }
   bool number_float(number_float_t v, const string_t& token) {
-    if (token.find_first_of(".eE") == string_t::npos) {
+    if (!limits_.big_integers && token.find_first_of(".eE") == string_t::npos) {
       return fail(fmt::format("integer {:.40} does not fit into 64 bits", token));
     }
     return put(Json(v));
@@ -94,15 +94,15 @@ class StrictBuilder {
   }
 
   bool open(Json container) {
-    if (static_cast<int>(stack_.size()) >= max_depth_) {
-      return fail(fmt::format("nested deeper than {} levels", max_depth_));
+    if (static_cast<int>(stack_.size()) >= limits_.max_depth) {
+      return fail(fmt::format("nested deeper than {} levels", limits_.max_depth));
     }
     stack_.push_back(place(std::move(container)));
     keys_.emplace_back();
     return true;
   }
 
-  int max_depth_;
+  const JsonLimits limits_;
   Json document_;
   std::vector<Json*> stack_;
   std::vector<std::unordered_set<std::string>> keys_;
@@ -161,7 +161,7 @@ Result<Json> parse_json(std::string_view text, std::string_view where, JsonLimit
   }
   if (text.starts_with("\xef\xbb\xbf")) return bad("not valid JSON: starts with a byte order mark");
   if (text.find('\0') != std::string_view::npos) return bad("not valid JSON: holds a NUL byte");
-  StrictBuilder builder(limits.max_depth);
+  StrictBuilder builder(limits);
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) return bad(builder.error());
   return std::move(builder.document());
 }
@@ -203,8 +203,7 @@ Result<T> json_get(const Json& object, std::string_view key, std::string_view wh
 template Result<bool> json_get<bool>(const Json&, std::string_view, std::string_view);
 template Result<int64_t> json_get<int64_t>(const Json&, std::string_view, std::string_view);
 template Result<double> json_get<double>(const Json&, std::string_view, std::string_view);
-template Result<std::string> json_get<std::string>(const Json&, std::string_view,
-                                                   std::string_view);
+template Result<std::string> json_get<std::string>(const Json&, std::string_view, std::string_view);
 template Result<std::optional<bool>> json_find<bool>(const Json&, std::string_view,
                                                      std::string_view);
 template Result<std::optional<int64_t>> json_find<int64_t>(const Json&, std::string_view,

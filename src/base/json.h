@@ -22,6 +22,7 @@ using Json = nlohmann::ordered_json;  // keeps the order of keys; look-up is lin
 struct JsonLimits {
   size_t max_bytes = size_t{64} << 20;
   int max_depth = 32;
+  bool big_integers = false;  // true: an integer beyond 64 bits is read as a double, not refused
 };
 
 // `where` names the source in messages, e.g. a path.

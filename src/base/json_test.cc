@@ -19,6 +19,9 @@ TEST(Json, KeepsOrderAndValues) {
 TEST(Json, RefusesWhatTheLibraryWouldLetThrough) {
   EXPECT_NE(error_of(R"({"a":1,"a":2})").find("duplicate key \"a\""), std::string::npos);
   EXPECT_NE(error_of("[18446744073709551616]").find("64 bits"), std::string::npos);
+  const auto big = parse_json("[18446744073709551616]", "x", {.big_integers = true});
+  ASSERT_TRUE(big.ok());
+  EXPECT_EQ((*big)[0].get<double>(), 18446744073709551616.0);
   EXPECT_NE(error_of("\xef\xbb\xbf{}").find("byte order mark"), std::string::npos);
   EXPECT_NE(error_of(std::string_view("{}\0", 3)).find("NUL"), std::string::npos);
   EXPECT_NE(error_of("[[[[]]]]", {.max_depth = 3}).find("nested deeper"), std::string::npos);

@@ -4,15 +4,24 @@ namespace ettin {
 
 std::string_view status_code_name(StatusCode code) {
   switch (code) {
-    case StatusCode::ok: return "ok";
-    case StatusCode::invalid_argument: return "invalid_argument";
-    case StatusCode::not_found: return "not_found";
-    case StatusCode::io_error: return "io_error";
-    case StatusCode::bad_data: return "bad_data";
-    case StatusCode::unsupported: return "unsupported";
-    case StatusCode::too_long: return "too_long";
-    case StatusCode::resource_limit: return "resource_limit";
-    case StatusCode::internal: return "internal";
+    case StatusCode::ok:
+      return "ok";
+    case StatusCode::invalid_argument:
+      return "invalid_argument";
+    case StatusCode::not_found:
+      return "not_found";
+    case StatusCode::io_error:
+      return "io_error";
+    case StatusCode::bad_data:
+      return "bad_data";
+    case StatusCode::unsupported:
+      return "unsupported";
+    case StatusCode::too_long:
+      return "too_long";
+    case StatusCode::resource_limit:
+      return "resource_limit";
+    case StatusCode::internal:
+      return "internal";
   }
   return "unknown";
 }

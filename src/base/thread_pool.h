@@ -30,9 +30,12 @@ class ThreadPool {
   // call from inside fn deadlocks.
   template <class Fn>
   void parallel_for(int64_t count, Fn&& fn) {
-    run(count, [](void* f, int64_t index, int worker) {
-      (*static_cast<std::remove_reference_t<Fn>*>(f))(index, worker);
-    }, const_cast<void*>(static_cast<const void*>(&fn)));
+    run(
+        count,
+        [](void* f, int64_t index, int worker) {
+          (*static_cast<std::remove_reference_t<Fn>*>(f))(index, worker);
+        },
+        const_cast<void*>(static_cast<const void*>(&fn)));
   }
 
  private:

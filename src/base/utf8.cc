@@ -84,7 +84,7 @@ size_t complete_utf8_prefix(std::string_view text) {
   const size_t size = text.size();
   for (size_t back = 1; back <= 3 && back <= size; ++back) {
     const auto b = static_cast<unsigned char>(text[size - back]);
-    if ((b & 0xc0) == 0x80) continue;  // continuation byte: look further left
+    if ((b & 0xc0) == 0x80) continue;       // continuation byte: look further left
     if (b < 0xc2 || b > 0xf4) return size;  // ASCII, or never the start of a character
     // Held back only if the text ends before the sequence does, with nothing wrong so far.
     const Utf8Step step = decode_utf8(text, size - back);

@@ -21,10 +21,10 @@ TEST(Utf8, EveryCodePointRoundTrips) {
 TEST(Utf8, InvalidSequencesBecomeOneReplacementEach) {
   const std::string r = "\xef\xbf\xbd";
   EXPECT_EQ(replace_invalid_utf8("a\x80z"), "a" + r + "z");
-  EXPECT_EQ(replace_invalid_utf8("\xc0\xaf"), r + r);                  // overlong
-  EXPECT_EQ(replace_invalid_utf8("\xe2\x82"), r);                      // truncated
+  EXPECT_EQ(replace_invalid_utf8("\xc0\xaf"), r + r);  // overlong
+  EXPECT_EQ(replace_invalid_utf8("\xe2\x82"), r);      // truncated
   EXPECT_EQ(replace_invalid_utf8("\xe2\x82z"), r + "z");
-  EXPECT_EQ(replace_invalid_utf8("\xed\xa0\x80"), r + r + r);          // surrogate
+  EXPECT_EQ(replace_invalid_utf8("\xed\xa0\x80"), r + r + r);  // surrogate
   EXPECT_EQ(replace_invalid_utf8("\xf0\x9f\x98"), r);
   EXPECT_EQ(replace_invalid_utf8("\xf4\x90\x80\x80"), r + r + r + r);  // above U+10FFFF
   EXPECT_EQ(replace_invalid_utf8("\xff\xfe"), r + r);

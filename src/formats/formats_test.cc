@@ -59,9 +59,11 @@ TEST(Safetensors, AcceptsWhatTheFormatAllows) {
            {R"({"__metadata__":{"a":"b"}})", 0},
            {R"({"e":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
             R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
-            R"("f":{"dtype":"F32","shape":[0,4],"data_offsets":[2,2]}})", 2},
+            R"("f":{"dtype":"F32","shape":[0,4],"data_offsets":[2,2]}})",
+            2},
            {R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},)"
-            R"("a":{"shape":[],"data_offsets":[0,1],"dtype":"U8"}})", 2}}) {
+            R"("a":{"shape":[],"data_offsets":[0,1],"dtype":"U8"}})",
+            2}}) {
     const std::string bytes = safetensors_bytes(header, data);
     const auto file = parse_safetensors(bytes_of(bytes), "x");
     EXPECT_TRUE(file.ok()) << header << ": " << file.status().to_string();
@@ -93,8 +95,8 @@ TEST(TensorSource, JoinsShardsAndPrefersSafetensors) {
   EXPECT_EQ(source->where(), directory.path());
 
   directory.write("one.safetensors", good_safetensors());
-  directory.write("two.safetensors", safetensors_bytes(
-      R"({"c":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1));
+  directory.write("two.safetensors",
+                  safetensors_bytes(R"({"c":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1));
   directory.write("model.safetensors.index.json",
                   R"({"metadata":{"total_size":33},"weight_map":{"c":"two.safetensors",)"
                   R"("a":"one.safetensors","b":"one.safetensors"}})");
@@ -237,9 +239,9 @@ TEST(SharedData, ReadsTheModelsAndGoldens) {
   if (!std::filesystem::exists(shared + "/models/seedling-encoder/model.safetensors")) {
     GTEST_SKIP() << "shared data is absent";
   }
-  for (const char* model : {"/models/seedling-encoder", "/models/seedling-decoder",
-                            "/data/golden/torch/micro-encoder",
-                            "/data/golden/torch/tiny-decoder"}) {
+  for (const char* model :
+       {"/models/seedling-encoder", "/models/seedling-decoder", "/data/golden/torch/micro-encoder",
+        "/data/golden/torch/tiny-decoder"}) {
     const auto config = read_hf_config(shared + model);
     ASSERT_TRUE(config.ok()) << config.status().to_string();
     EXPECT_TRUE(read_generation_config(shared + model).ok());

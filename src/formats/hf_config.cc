@@ -13,7 +13,7 @@ namespace ettin {
 namespace {
 
 constexpr size_t kMaxConfigBytes = size_t{16} << 20;
-constexpr int64_t kMaxSize = int64_t{1} << 24;    // vocabulary, positions, widths
+constexpr int64_t kMaxSize = int64_t{1} << 24;  // vocabulary, positions, widths
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxMatrix = int64_t{1} << 40;  // elements of one weight matrix
 constexpr size_t kMaxLabels = 1'000'000;
@@ -206,8 +206,8 @@ Status read_labels(const Fields& fields, HfConfig* config) {
     const auto parsed = std::from_chars(key.data(), end, id);
     if (parsed.ec != std::errc() || parsed.ptr != end || id < 0 ||
         id >= static_cast<int64_t>(kMaxLabels)) {
-      return fields.bad(fmt::format("\"id2label\" has the key \"{:.40}\", which is not an index",
-                                    key));
+      return fields.bad(
+          fmt::format("\"id2label\" has the key \"{:.40}\", which is not an index", key));
     }
     if (!value.is_string()) {
       return fields.bad(fmt::format("\"id2label\": the label of {} should be a string, but is {}",
@@ -233,8 +233,7 @@ Status read_labels(const Fields& fields, HfConfig* config) {
 Status read_sizes(const Fields& fields, HfConfig* config) {
   ETTIN_RETURN_IF_ERROR(fields.required("vocab_size", kMaxSize, &config->vocab_size));
   ETTIN_RETURN_IF_ERROR(fields.required("hidden_size", kMaxSize, &config->hidden_size));
-  ETTIN_RETURN_IF_ERROR(
-      fields.required("intermediate_size", kMaxSize, &config->intermediate_size));
+  ETTIN_RETURN_IF_ERROR(fields.required("intermediate_size", kMaxSize, &config->intermediate_size));
   ETTIN_RETURN_IF_ERROR(
       fields.required("num_hidden_layers", kMaxLayers, &config->num_hidden_layers));
   ETTIN_RETURN_IF_ERROR(
@@ -248,9 +247,10 @@ Status read_sizes(const Fields& fields, HfConfig* config) {
         "\"hidden_size\" {} is not a multiple of \"num_attention_heads\" {}", hidden, heads));
   }
   if ((hidden / heads) % 2 != 0) {
-    return fields.bad(fmt::format("\"hidden_size\" {} over \"num_attention_heads\" {} is a head of "
-                                  "{}: rotary embeddings need an even size",
-                                  hidden, heads, hidden / heads));
+    return fields.bad(
+        fmt::format("\"hidden_size\" {} over \"num_attention_heads\" {} is a head of "
+                    "{}: rotary embeddings need an even size",
+                    hidden, heads, hidden / heads));
   }
   // Each size is at most 2^24, so these products fit.
   const std::array<std::pair<std::string_view, int64_t>, 3> matrices{{
@@ -260,9 +260,9 @@ Status read_sizes(const Fields& fields, HfConfig* config) {
   }};
   for (const auto& [what, elements] : matrices) {
     if (elements > kMaxMatrix) {
-      return Status(StatusCode::resource_limit,
-                    fmt::format("{}: {} is {}; the limit is {}", fields.where(), what, elements,
-                                kMaxMatrix));
+      return Status(
+          StatusCode::resource_limit,
+          fmt::format("{}: {} is {}; the limit is {}", fields.where(), what, elements, kMaxMatrix));
     }
   }
   return {};
@@ -271,8 +271,7 @@ Status read_sizes(const Fields& fields, HfConfig* config) {
 Status read_layers(const Fields& fields, HfConfig* config) {
   ETTIN_RETURN_IF_ERROR(fields.integer("global_attn_every_n_layers", 1, kMaxLayers,
                                        &config->global_attn_every_n_layers));
-  ETTIN_RETURN_IF_ERROR(
-      fields.integer("local_attention", 1, kMaxSize, &config->local_attention));
+  ETTIN_RETURN_IF_ERROR(fields.integer("local_attention", 1, kMaxSize, &config->local_attention));
   ETTIN_RETURN_IF_ERROR(fields.integer("sliding_window", 1, kMaxSize, &config->sliding_window));
   ETTIN_RETURN_IF_ERROR(
       fields.strings("layer_types", static_cast<size_t>(kMaxLayers), &config->layer_types));
@@ -327,10 +326,10 @@ Result<HfConfig> parse_hf_config(const Json& json, std::string_view where) {
   }
   ETTIN_ASSIGN_OR_RETURN(config.model_type, json_get<std::string>(json, "model_type", where));
   if (config.model_type != kModelTypes[0] && config.model_type != kModelTypes[1]) {
-    return Status(StatusCode::unsupported,
-                  fmt::format("{}: \"model_type\" is \"{:.80}\"", where, config.model_type),
-                  fmt::format("the supported types are \"{}\" and \"{}\"", kModelTypes[0],
-                              kModelTypes[1]));
+    return Status(
+        StatusCode::unsupported,
+        fmt::format("{}: \"model_type\" is \"{:.80}\"", where, config.model_type),
+        fmt::format("the supported types are \"{}\" and \"{}\"", kModelTypes[0], kModelTypes[1]));
   }
   ETTIN_RETURN_IF_ERROR(fields.strings("architectures", 16, &config.architectures));
   ETTIN_RETURN_IF_ERROR(read_sizes(fields, &config));

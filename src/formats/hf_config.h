@@ -14,17 +14,17 @@
 
 namespace ettin {
 
-struct HfRope {                       // one entry of "rope_parameters"
-  std::optional<double> theta;        // "rope_theta"
-  std::string type = "default";       // "rope_type"; others are refused by the reader
+struct HfRope {                  // one entry of "rope_parameters"
+  std::optional<double> theta;   // "rope_theta"
+  std::string type = "default";  // "rope_type"; others are refused by the reader
 };
 
 struct HfConfig {
-  std::string where;                  // path, for messages
-  std::string model_type;             // "modernbert", "modernbert-decoder"
+  std::string where;       // path, for messages
+  std::string model_type;  // "modernbert", "modernbert-decoder"
   std::vector<std::string> architectures;
 
-  int64_t vocab_size = 0;             // these six are required
+  int64_t vocab_size = 0;  // these six are required
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
@@ -37,8 +37,8 @@ struct HfConfig {
   std::optional<bool> tie_word_embeddings;
 
   std::optional<int64_t> global_attn_every_n_layers, local_attention, sliding_window;
-  std::vector<std::string> layer_types;              // empty when absent
-  std::map<std::string, HfRope> rope_parameters;     // by layer type; empty when absent
+  std::vector<std::string> layer_types;           // empty when absent
+  std::map<std::string, HfRope> rope_parameters;  // by layer type; empty when absent
   std::optional<double> global_rope_theta, rope_theta;
   // Present but null means something else than absent: see model/config.cc.
   bool has_local_rope_theta = false;
@@ -46,10 +46,10 @@ struct HfConfig {
 
   std::optional<int64_t> num_labels;
   std::map<int64_t, std::string> id2label;
-  std::string problem_type;                          // empty when absent
+  std::string problem_type;  // empty when absent
 
   std::optional<int64_t> pad_token_id, bos_token_id, cls_token_id, sep_token_id;
-  std::vector<int64_t> eos_token_ids;                // a number or a list in the file
+  std::vector<int64_t> eos_token_ids;  // a number or a list in the file
 };
 
 // `where` names the source in messages.

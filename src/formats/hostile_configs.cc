@@ -5,7 +5,10 @@ namespace ettin::test {
 namespace {
 
 HostileCase raw_case(std::string name, std::string words, std::string text) {
-  return {"config " + std::move(name), Reader::config, "config.json", std::move(words),
+  return {"config " + std::move(name),
+          Reader::config,
+          "config.json",
+          std::move(words),
           {{"config.json", std::move(text)}}};
 }
 
@@ -13,10 +16,14 @@ HostileCase raw_case(std::string name, std::string words, std::string text) {
 std::string config_with(const std::string& key, const std::string& value) {
   std::string out;
   bool placed = value.empty();
-  for (const auto& [name, text] : std::vector<std::pair<std::string, std::string>>{
-           {"model_type", "\"modernbert\""}, {"vocab_size", "96"}, {"hidden_size", "64"},
-           {"intermediate_size", "48"}, {"num_hidden_layers", "3"}, {"num_attention_heads", "2"},
-           {"max_position_embeddings", "512"}}) {
+  for (const auto& [name, text] :
+       std::vector<std::pair<std::string, std::string>>{{"model_type", "\"modernbert\""},
+                                                        {"vocab_size", "96"},
+                                                        {"hidden_size", "64"},
+                                                        {"intermediate_size", "48"},
+                                                        {"num_hidden_layers", "3"},
+                                                        {"num_attention_heads", "2"},
+                                                        {"max_position_embeddings", "512"}}) {
     if (name == key && value.empty()) continue;
     out += (out.empty() ? "{\"" : ",\"") + name + "\":" + (name == key ? value : text);
     placed = placed || name == key;
@@ -37,8 +44,11 @@ std::string repeated(std::string_view text, int times) {
 }
 
 HostileCase generation_case(std::string name, std::string words, std::string text) {
-  return {"generation_config " + std::move(name), Reader::generation, "generation_config.json",
-          std::move(words), {{"generation_config.json", std::move(text)}}};
+  return {"generation_config " + std::move(name),
+          Reader::generation,
+          "generation_config.json",
+          std::move(words),
+          {{"generation_config.json", std::move(text)}}};
 }
 
 }  // namespace

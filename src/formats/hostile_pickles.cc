@@ -7,7 +7,10 @@ namespace {
 constexpr const char* kFile = "pytorch_model.bin";
 
 HostileCase pickle_case(std::string name, std::string words, const std::string& pickle) {
-  return {"pickle " + std::move(name), Reader::weights, kFile, std::move(words),
+  return {"pickle " + std::move(name),
+          Reader::weights,
+          kFile,
+          std::move(words),
           {{kFile, make_zip(torch_items(pickle, {std::string(24, '\0')}))}}};
 }
 HostileCase raw_case(std::string name, std::string words, std::string_view after_proto) {
@@ -40,9 +43,17 @@ struct Parts {
 };
 HostileCase parts_case(std::string name, std::string words, const Parts& parts) {
   return value_case("tensor with " + std::move(name), std::move(words),
-                    Pickle().global("torch._utils", "_rebuild_tensor_v2").raw("(")
-                        .raw(parts.storage).raw(parts.offset).raw(parts.shape).raw(parts.strides)
-                        .byte(0x89).raw(parts.hooks).raw(parts.more).raw("tR"));
+                    Pickle()
+                        .global("torch._utils", "_rebuild_tensor_v2")
+                        .raw("(")
+                        .raw(parts.storage)
+                        .raw(parts.offset)
+                        .raw(parts.shape)
+                        .raw(parts.strides)
+                        .byte(0x89)
+                        .raw(parts.hooks)
+                        .raw(parts.more)
+                        .raw("tR"));
 }
 HostileCase storage_case(std::string name, std::string words, const Pickle& storage) {
   Parts parts;
@@ -84,16 +95,16 @@ void add_calls(std::vector<HostileCase>* cases) {
 
 void add_opcodes(std::vector<HostileCase>* cases) {
   cases->insert(cases->end(),
-                {opcode_case('i', "0x69"), opcode_case('o', "0x6f"), opcode_case('P', "0x50"),
+                {opcode_case('i', "0x69"),  opcode_case('o', "0x6f"),  opcode_case('P', "0x50"),
                  opcode_case(0x81, "0x81"), opcode_case(0x92, "0x92"), opcode_case(0x82, "0x82"),
                  opcode_case(0x83, "0x83"), opcode_case(0x84, "0x84"), opcode_case(0x8b, "0x8b"),
                  opcode_case(0x8f, "0x8f"), opcode_case(0x90, "0x90"), opcode_case(0x91, "0x91"),
                  opcode_case(0x96, "0x96"), opcode_case(0x97, "0x97"), opcode_case(0x98, "0x98"),
-                 opcode_case('I', "0x49"), opcode_case('L', "0x4c"), opcode_case('S', "0x53"),
-                 opcode_case('T', "0x54"), opcode_case('U', "0x55"), opcode_case('V', "0x56"),
-                 opcode_case('B', "0x42"), opcode_case('C', "0x43"), opcode_case('F', "0x46"),
-                 opcode_case('d', "0x64"), opcode_case('l', "0x6c"), opcode_case('g', "0x67"),
-                 opcode_case('p', "0x70"), opcode_case('2', "0x32"), opcode_case(0x00, "0x00"),
+                 opcode_case('I', "0x49"),  opcode_case('L', "0x4c"),  opcode_case('S', "0x53"),
+                 opcode_case('T', "0x54"),  opcode_case('U', "0x55"),  opcode_case('V', "0x56"),
+                 opcode_case('B', "0x42"),  opcode_case('C', "0x43"),  opcode_case('F', "0x46"),
+                 opcode_case('d', "0x64"),  opcode_case('l', "0x6c"),  opcode_case('g', "0x67"),
+                 opcode_case('p', "0x70"),  opcode_case('2', "0x32"),  opcode_case(0x00, "0x00"),
                  opcode_case(0xff, "0xff")});
 }
 
@@ -114,10 +125,14 @@ void add_broken(std::vector<HostileCase>* cases) {
       raw_case("frame cut", "ends inside", "\x95\x01"),
       raw_case("string of 4 GiB", "ends inside", "X\xff\xff\xff\xff."),
       raw_case("string of 2^64-1 bytes", "ends inside", "\x8d\xff\xff\xff\xff\xff\xff\xff\xff."),
-      raw_case("short string cut", "ends inside", "\x8c\x05" "ab"),
+      raw_case("short string cut", "ends inside",
+               "\x8c\x05"
+               "ab"),
       raw_case("string not UTF-8", "not valid UTF-8", "\x8c\x01\xff."),
       raw_case("integer cut", "ends inside", "J\x01"),
-      raw_case("long of 9 bytes", "beyond 64 bits", "\x8a\x09" "123456789."),
+      raw_case("long of 9 bytes", "beyond 64 bits",
+               "\x8a\x09"
+               "123456789."),
       raw_case("long of 255 bytes", "beyond 64 bits", "\x8a\xff."),
       raw_case("float cut", "ends inside", "G123"),
       raw_case("name without a newline", "ends inside", "cposix"),
@@ -205,19 +220,31 @@ void add_values(std::vector<HostileCase>* cases) {
       parts_case("eight arguments", "argument count", extra),
       storage_case("id a string", "not a storage", id("\x8c\x01xQ")),
       storage_case("id of four parts", "not a storage",
-                   id(tag + type + "\x8c\x01" "0\x8c\x03" "cputQ")),
+                   id(tag + type +
+                      "\x8c\x01"
+                      "0\x8c\x03"
+                      "cputQ")),
       storage_case("id of another kind", "not a storage",
-                   id("(\x8c\x06module" + type + "\x8c\x01" "0\x8c\x03" "cpuK\x06tQ")),
+                   id("(\x8c\x06module" + type +
+                      "\x8c\x01"
+                      "0\x8c\x03"
+                      "cpuK\x06tQ")),
       storage_case("type a string", "not a storage",
-                   id(tag + "\x8c\x01x\x8c\x01" "0\x8c\x03" "cpuK\x06tQ")),
+                   id(tag + "\x8c\x01x\x8c\x01"
+                            "0\x8c\x03"
+                            "cpuK\x06tQ")),
       storage_case("type a function", "not a storage",
-                   id(tag + "ccollections\nOrderedDict\n\x8c\x01" "0\x8c\x03" "cpuK\x06tQ")),
-      storage_case("key a number", "not a storage", id(tag + type + "K\x01\x8c\x03" "cpuK\x06tQ")),
+                   id(tag + "ccollections\nOrderedDict\n\x8c\x01"
+                            "0\x8c\x03"
+                            "cpuK\x06tQ")),
+      storage_case("key a number", "not a storage",
+                   id(tag + type +
+                      "K\x01\x8c\x03"
+                      "cpuK\x06tQ")),
       storage_case("negative size", "not a storage", Pickle().storage("FloatStorage", "0", -1)),
       storage_case("key of a parent folder", "refused key",
                    Pickle().storage("FloatStorage", "../data.pkl", 6)),
-      storage_case("key with a slash", "refused key",
-                   Pickle().storage("FloatStorage", "0/1", 6)),
+      storage_case("key with a slash", "refused key", Pickle().storage("FloatStorage", "0/1", 6)),
       storage_case("empty key", "refused key", Pickle().storage("FloatStorage", "", 6)),
       value_case("value None", "is None, not a tensor", id("N")),
       value_case("value a number", "is an integer, not a tensor", id("K\x07")),
@@ -230,7 +257,9 @@ void add_values(std::vector<HostileCase>* cases) {
       value_case("parameter with one argument", "parameter without",
                  id("ctorch._utils\n_rebuild_parameter\nN\x85R")),
       raw_case("root a list", "holds a list", "]."),
-      raw_case("root a tuple in itself", "holds a list", "]q\x01h\x01" "a."),
+      raw_case("root a tuple in itself", "holds a list",
+               "]q\x01h\x01"
+               "a."),
       raw_case("dictionary in itself", "a tensor name is a dictionary", "}q\x01h\x01h\x01s."),
       pickle_case("the same tensor name twice", "occurs twice", twice.raw("u.").str()),
       pickle_case("name a number", "a tensor name is an integer", number_key.raw("s.").str()),

@@ -8,7 +8,10 @@ constexpr const char* kFile = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
 HostileCase file_case(std::string name, std::string words, std::string contents) {
-  return {"safetensors " + std::move(name), Reader::weights, kFile, std::move(words),
+  return {"safetensors " + std::move(name),
+          Reader::weights,
+          kFile,
+          std::move(words),
           {{kFile, std::move(contents)}}};
 }
 HostileCase header_case(std::string name, std::string words, std::string_view header,
@@ -22,7 +25,10 @@ HostileCase tensor_case(std::string name, std::string words, const std::string& 
 }
 HostileCase index_case(std::string name, std::string words, std::string index,
                        std::string file = kIndex) {
-  return {"index " + std::move(name), Reader::weights, std::move(file), std::move(words),
+  return {"index " + std::move(name),
+          Reader::weights,
+          std::move(file),
+          std::move(words),
           {{kIndex, std::move(index)},
            {"one.safetensors", good_safetensors()},
            {"two.safetensors",
@@ -81,9 +87,9 @@ std::vector<HostileCase> hostile_safetensors() {
                   R"({"a\u0001":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"),
       header_case("NUL escape in a name", "control character",
                   R"({"a\u0000":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"),
-      header_case("name of 513 bytes", "tensor name of 513",
-                  "{\"" + std::string(513, 'n') +
-                      R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"),
+      header_case(
+          "name of 513 bytes", "tensor name of 513",
+          "{\"" + std::string(513, 'n') + R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"),
       tensor_case("no dtype", "\"dtype\" is missing", s + o),
       tensor_case("dtype a number", "\"dtype\" should be", R"("dtype":3,)" + s + o),
       tensor_case("unknown dtype", "unknown dtype", R"("dtype":"F31",)" + s + o),
@@ -123,7 +129,8 @@ std::vector<HostileCase> hostile_safetensors() {
       tensor_case("trailing data", "cover 4", f + s + o, 5),
       header_case("hole in the middle", "a hole",
                   R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
-                  R"("b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})", 3),
+                  R"("b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
+                  3),
       header_case("overlap", "an overlap",
                   R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},)"
                   R"("b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})"),
@@ -165,12 +172,21 @@ std::vector<HostileCase> hostile_indexes() {
                  R"({"weight_map":{"z":"one.safetensors","a":"one.safetensors")" + rest),
       index_case("tensor that the index lacks", "does not name it",
                  R"({"weight_map":{"a":"one.safetensors","c":"two.safetensors"}})"),
-      {"index to a broken shard", Reader::weights, "one.safetensors", "too few",
+      {"index to a broken shard",
+       Reader::weights,
+       "one.safetensors",
+       "too few",
        {{kIndex, R"({"weight_map":{"a":"one.safetensors"}})"}, {"one.safetensors", "x"}}},
-      {"index of a torch file to a pickle", Reader::weights, "one.bin", "before version 1.6",
+      {"index of a torch file to a pickle",
+       Reader::weights,
+       "one.bin",
+       "before version 1.6",
        {{"pytorch_model.bin.index.json", R"({"weight_map":{"a":"one.bin"}})"},
         {"one.bin", "\x80\x02}."}}},
-      {"the same tensor in two shards", Reader::weights, kIndex, "places it in one.safetensors",
+      {"the same tensor in two shards",
+       Reader::weights,
+       kIndex,
+       "places it in one.safetensors",
        {{kIndex, R"({"weight_map":{"a":"one.safetensors","b":"one.safetensors",)"
                  R"("c":"two.safetensors"}})"},
         {"one.safetensors", good_safetensors()},

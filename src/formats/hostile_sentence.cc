@@ -20,22 +20,29 @@ const std::string kTransformer = entry("sentence_transformers.models.Transformer
 const std::string kPooling = entry("sentence_transformers.models.Pooling", "1_Pooling");
 const std::string kDense = entry("sentence_transformers.models.Dense", "2_Dense");
 const std::string kNorm = entry("sentence_transformers.models.LayerNorm", "2_Norm");
-const std::string kMean =
-    R"({"word_embedding_dimension":4,"pooling_mode_cls_token":false,)"
-    R"("pooling_mode_mean_tokens":true})";
+const std::string kMean = R"({"word_embedding_dimension":4,"pooling_mode_cls_token":false,)"
+                          R"("pooling_mode_mean_tokens":true})";
 
 HostileCase list_case(std::string name, std::string words, std::string list) {
-  return {"sentence list " + std::move(name), Reader::sentence, kList, std::move(words),
+  return {"sentence list " + std::move(name),
+          Reader::sentence,
+          kList,
+          std::move(words),
           {{kList, std::move(list)}, {"1_Pooling/config.json", kMean}}};
 }
 HostileCase pooling_case(std::string name, std::string words, std::string config) {
-  return {"sentence pooling " + std::move(name), Reader::sentence, "1_Pooling/config.json",
-          std::move(words),
-          {{kList, listing({kTransformer, kPooling})},
-           {"1_Pooling/config.json", std::move(config)}}};
+  return {
+      "sentence pooling " + std::move(name),
+      Reader::sentence,
+      "1_Pooling/config.json",
+      std::move(words),
+      {{kList, listing({kTransformer, kPooling})}, {"1_Pooling/config.json", std::move(config)}}};
 }
 HostileCase top_case(std::string name, std::string words, std::string file, std::string text) {
-  return {"sentence " + std::move(name), Reader::sentence, file, std::move(words),
+  return {"sentence " + std::move(name),
+          Reader::sentence,
+          file,
+          std::move(words),
           {{kList, listing({kTransformer, kPooling})},
            {"1_Pooling/config.json", kMean},
            {file, std::move(text)}}};
@@ -56,7 +63,10 @@ HostileCase dense_case(std::string name, std::string words, std::string config,
           std::move(files)};
 }
 HostileCase norm_case(std::string name, std::string words, std::string config) {
-  return {"sentence norm " + std::move(name), Reader::sentence, "2_Norm", std::move(words),
+  return {"sentence norm " + std::move(name),
+          Reader::sentence,
+          "2_Norm",
+          std::move(words),
           {{kList, listing({kTransformer, kPooling, kNorm})},
            {"1_Pooling/config.json", kMean},
            {"2_Norm/config.json", std::move(config)},
@@ -103,7 +113,10 @@ std::vector<HostileCase> hostile_sentence_modules() {
       list_case("dot dot", "refused folder", third("Normalize", "..")),
       list_case("folder of a folder", "refused folder", third("Dense", "a/b")),
       list_case("dense without a folder", "names no folder", third("Dense", "")),
-      {"sentence folder absent", Reader::sentence, "1_Pooling", "cannot open",
+      {"sentence folder absent",
+       Reader::sentence,
+       "1_Pooling",
+       "cannot open",
        {{kList, listing({kTransformer, kPooling})}}},
       pooling_case("empty file", "not valid JSON", ""),
       pooling_case("array", "should be a JSON object", "[]"),
@@ -127,11 +140,12 @@ std::vector<HostileCase> hostile_sentence_modules() {
                  R"({"in_features":8,"out_features":1})",
                  safetensors_bytes(
                      R"({"linear.weight":{"dtype":"F32","shape":[1,8],"data_offsets":[0,32]},)"
-                     R"("linear.bias":{"dtype":"F32","shape":[1],"data_offsets":[32,36]}})", 36)),
+                     R"("linear.bias":{"dtype":"F32","shape":[1],"data_offsets":[32,36]}})",
+                     36)),
       dense_case("bias a number", "true or false", "{" + sizes + R"(,"bias":1})"),
-      dense_case("unknown activation", "Hardswish",
-                 "{" + sizes +
-                     R"(,"activation_function":"torch.nn.modules.activation.Hardswish"})"),
+      dense_case(
+          "unknown activation", "Hardswish",
+          "{" + sizes + R"(,"activation_function":"torch.nn.modules.activation.Hardswish"})"),
       dense_case("activation from elsewhere", "evil.Tanh",
                  "{" + sizes + R"(,"activation_function":"evil.Tanh"})"),
       dense_case("on token embeddings", "token_embeddings",
@@ -142,11 +156,10 @@ std::vector<HostileCase> hostile_sentence_modules() {
                  dense_weights(false)),
       dense_case("weight of another shape", "\"linear.weight\" is [2, 4]",
                  R"({"in_features":2,"out_features":4})"),
-      dense_case("weight of integers", "\"linear.weight\" is",
-                 "{" + sizes + R"(,"bias":false})",
-                 safetensors_bytes(
-                     R"({"linear.weight":{"dtype":"I32","shape":[2,4],"data_offsets":[0,32]}})",
-                     32)),
+      dense_case(
+          "weight of integers", "\"linear.weight\" is", "{" + sizes + R"(,"bias":false})",
+          safetensors_bytes(
+              R"({"linear.weight":{"dtype":"I32","shape":[2,4],"data_offsets":[0,32]}})", 32)),
       norm_case("no dimension", "\"dimension\" is missing", "{}"),
       norm_case("weight of another shape", "\"norm.weight\" is", R"({"dimension":8})"),
       norm_case("bias missing", "\"norm.bias\" is missing", R"({"dimension":4})"),

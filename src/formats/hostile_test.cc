@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "formats/alloc_probe.h"
+#include "base/test_alloc_probe.h"
 #include "formats/hf_config.h"
 #include "formats/sentence_transformers.h"
 #include "formats/tensor_source.h"
@@ -17,10 +17,14 @@ namespace {
 
 Status read(Reader reader, const std::string& directory) {
   switch (reader) {
-    case Reader::weights: return TensorSource::open(directory).status();
-    case Reader::config: return read_hf_config(directory).status();
-    case Reader::generation: return read_generation_config(directory).status();
-    case Reader::sentence: return read_sentence_modules(directory).status();
+    case Reader::weights:
+      return TensorSource::open(directory).status();
+    case Reader::config:
+      return read_hf_config(directory).status();
+    case Reader::generation:
+      return read_generation_config(directory).status();
+    case Reader::sentence:
+      return read_sentence_modules(directory).status();
   }
   return {};
 }

@@ -9,7 +9,10 @@ namespace {
 constexpr const char* kFile = "pytorch_model.bin";
 
 HostileCase zip_case(std::string name, std::string words, std::string contents) {
-  return {fmt::format("zip {}", name), Reader::weights, kFile, std::move(words),
+  return {fmt::format("zip {}", name),
+          Reader::weights,
+          kFile,
+          std::move(words),
           {{kFile, std::move(contents)}}};
 }
 
@@ -115,8 +118,7 @@ std::vector<HostileCase> hostile_zips() {
       item_case("cut extra field", "cut extra field", [](ZipItem& i) { i.extra = "xy"; }),
       item_case("cut local extra field", "cut extra field",
                 [](ZipItem& i) { i.local_extra = "xyz"; }),
-      item_case("duplicate entry", "occurs twice",
-                [](ZipItem& i) { i.name = "archive/data.pkl"; }),
+      item_case("duplicate entry", "occurs twice", [](ZipItem& i) { i.name = "archive/data.pkl"; }),
       name_case("empty", ""),
       name_case("absolute", "/archive/data/0"),
       name_case("parent", "archive/../data/0"),
@@ -135,20 +137,23 @@ std::vector<HostileCase> hostile_zips() {
                 [](ZipTail& t) { t.entries = 4; }),
       tail_case("with fewer entries than it has", "longer than its entries",
                 [](ZipTail& t) { t.entries = 2; }),
-      tail_case("with 2^62 entries", "at most", [&](ZipTail& t) {
-        t.entries = big;
-        t.narrow_entries = 0xffff;
-      }),
+      tail_case("with 2^62 entries", "at most",
+                [&](ZipTail& t) {
+                  t.entries = big;
+                  t.narrow_entries = 0xffff;
+                }),
       tail_case("with 65534 entries", "ends inside an entry",
                 [](ZipTail& t) { t.entries = 65534; }),
-      tail_case("directory of 2^62 bytes", "does not end where", [&](ZipTail& t) {
-        t.bytes = big;
-        t.narrow_bytes = 0xffffffff;
-      }),
-      tail_case("directory sum wraps", "does not end where", [&](ZipTail& t) {
-        t.bytes = ~uint64_t{0};
-        t.narrow_bytes = 0xffffffff;
-      }),
+      tail_case("directory of 2^62 bytes", "does not end where",
+                [&](ZipTail& t) {
+                  t.bytes = big;
+                  t.narrow_bytes = 0xffffffff;
+                }),
+      tail_case("directory sum wraps", "does not end where",
+                [&](ZipTail& t) {
+                  t.bytes = ~uint64_t{0};
+                  t.narrow_bytes = 0xffffffff;
+                }),
       tail_case("directory elsewhere", "does not end where", [](ZipTail& t) { t.offset = 0; }),
       tail_case("gap before the end record", "does not end where",
                 [](ZipTail& t) { t.between = "gap"; }),
@@ -163,10 +168,11 @@ std::vector<HostileCase> hostile_zips() {
       tail_case("zip64 record too long", "wrong length", [](ZipTail& t) { t.record_bytes = 45; }),
       tail_case("zip64 record length wraps", "wrong length",
                 [](ZipTail& t) { t.record_bytes = ~uint64_t{0} - 11; }),
-      tail_case("zip64 record missing", "zip64 end record is missing", [](ZipTail& t) {
-        t.zip64 = false;
-        t.narrow_offset = 0xffffffff;
-      }),
+      tail_case("zip64 record missing", "zip64 end record is missing",
+                [](ZipTail& t) {
+                  t.zip64 = false;
+                  t.narrow_offset = 0xffffffff;
+                }),
       tensor_case("storage missing", "data/7 is missing", {"", "FloatStorage", "7"}),
       tensor_case("storage shorter than declared", "has 24 bytes", {"", "FloatStorage", "0", 7}),
       tensor_case("storage longer than declared", "has 24 bytes", {"", "FloatStorage", "0", 5}),

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "formats/alloc_probe.h"
+#include "base/test_alloc_probe.h"
 #include "formats/hf_config.h"
 #include "formats/safetensors.h"
 #include "formats/sentence_transformers.h"
@@ -73,9 +73,9 @@ std::string transposed_torch_file() {
   SavedTensor spec;
   spec.shape = {3, 2};
   spec.strides = {1, 3};
-  return make_zip(torch_items(state_dict({SavedTensor{}, SavedTensor{"t", "FloatStorage", "0", 6, 0,
-                                                                   {3, 2}, {1, 3}}}),
-                              {floats({0, 1, 2, 3, 4, 5})}));
+  return make_zip(torch_items(
+      state_dict({SavedTensor{}, SavedTensor{"t", "FloatStorage", "0", 6, 0, {3, 2}, {1, 3}}}),
+      {floats({0, 1, 2, 3, 4, 5})}));
 }
 
 TEST(Mutation, SafetensorsCut) { cut(good_safetensors(), parse_safetensors_text); }

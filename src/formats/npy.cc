@@ -26,9 +26,8 @@ Status write_npy(const std::string& path, std::span<const float> values,
                   fmt::format("{}: {} values for an array of shape {}", path, values.size(),
                               shape_to_string(shape)));
   }
-  std::string header =
-      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{}), }}",
-                  fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{}), }}",
+                                   fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
   const size_t unpadded = kMagic.size() + 2 + header.size() + 1;
   header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   header.push_back('\n');

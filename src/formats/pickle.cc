@@ -65,8 +65,8 @@ class Machine : private pickle::Memory {
 
  private:
   Status global(std::string_view module, std::string_view name) {
-    const std::string full = replace_invalid_utf8(fmt::format("{}.{}", module.substr(0, 200),
-                                                              name.substr(0, 200)));
+    const std::string full =
+        replace_invalid_utf8(fmt::format("{}.{}", module.substr(0, 200), name.substr(0, 200)));
     for (const Known& known : kKnown) {
       if (known.name != full) continue;
       Value value;
@@ -244,23 +244,33 @@ Status Machine::step(uint8_t opcode) {
       if (!length) return cut();
       return *length > in_.left() ? bad("a frame longer than the pickle") : Status();
     }
-    case '(': return mark();
-    case '.': stopped_ = true; return {};
+    case '(':
+      return mark();
+    case '.':
+      stopped_ = true;
+      return {};
     case '0':
       ETTIN_RETURN_IF_ERROR(need(1));
       stack_.pop_back();
       return {};
-    case '1': return pop_to_mark().status();
-    case '}': return push(Kind::dict);
-    case ']': return push(Kind::list);
-    case ')': return push(Kind::tuple);
+    case '1':
+      return pop_to_mark().status();
+    case '}':
+      return push(Kind::dict);
+    case ']':
+      return push(Kind::list);
+    case ')':
+      return push(Kind::tuple);
     case 't': {
       ETTIN_ASSIGN_OR_RETURN(auto items, pop_to_mark());
       return tuple(std::move(items));
     }
-    case 0x85: return short_tuple(1);
-    case 0x86: return short_tuple(2);
-    case 0x87: return short_tuple(3);
+    case 0x85:
+      return short_tuple(1);
+    case 0x86:
+      return short_tuple(2);
+    case 0x87:
+      return short_tuple(3);
     case 's': {
       ETTIN_RETURN_IF_ERROR(need(3));
       const Ref value = pop();
@@ -279,32 +289,53 @@ Status Machine::step(uint8_t opcode) {
       ETTIN_ASSIGN_OR_RETURN(const auto items, pop_to_mark());
       return append(items);
     }
-    case 'N': return push(Kind::none);
-    case 0x88: return push(Kind::boolean, 1);
-    case 0x89: return push(Kind::boolean, 0);
-    case 'J': return integer_le(4, true);
-    case 'K': return integer_le(1, false);
-    case 'M': return integer_le(2, false);
-    case 0x8a: return long1();
-    case 'G': return in_.take(8) ? push(Kind::floating) : cut();
-    case 'X': return push_text(in_.unsigned_le(4));
-    case 0x8c: return push_text(in_.unsigned_le(1));
-    case 0x8d: return push_text(in_.unsigned_le(8));
-    case 'q': return put(in_.unsigned_le(1));
-    case 'r': return put(in_.unsigned_le(4));
-    case 0x94: return put(memo_.size());
-    case 'h': return get(in_.unsigned_le(1));
-    case 'j': return get(in_.unsigned_le(4));
+    case 'N':
+      return push(Kind::none);
+    case 0x88:
+      return push(Kind::boolean, 1);
+    case 0x89:
+      return push(Kind::boolean, 0);
+    case 'J':
+      return integer_le(4, true);
+    case 'K':
+      return integer_le(1, false);
+    case 'M':
+      return integer_le(2, false);
+    case 0x8a:
+      return long1();
+    case 'G':
+      return in_.take(8) ? push(Kind::floating) : cut();
+    case 'X':
+      return push_text(in_.unsigned_le(4));
+    case 0x8c:
+      return push_text(in_.unsigned_le(1));
+    case 0x8d:
+      return push_text(in_.unsigned_le(8));
+    case 'q':
+      return put(in_.unsigned_le(1));
+    case 'r':
+      return put(in_.unsigned_le(4));
+    case 0x94:
+      return put(memo_.size());
+    case 'h':
+      return get(in_.unsigned_le(1));
+    case 'j':
+      return get(in_.unsigned_le(4));
     case 'c': {
       const auto module = in_.line();
       const auto name = module ? in_.line() : std::nullopt;
       return name ? global(*module, *name) : cut();
     }
-    case 0x93: return stack_global();
-    case 'R': return reduce();
-    case 'b': return build();
-    case 'Q': return persistent_id();
-    default: return refuse(fmt::format("the pickle instruction 0x{:02x}", opcode));
+    case 0x93:
+      return stack_global();
+    case 'R':
+      return reduce();
+    case 'b':
+      return build();
+    case 'Q':
+      return persistent_id();
+    default:
+      return refuse(fmt::format("the pickle instruction 0x{:02x}", opcode));
   }
 }
 
@@ -333,8 +364,8 @@ Result<std::vector<PickledTensor>> Machine::collect(Ref root) const {
       return bad_file(fmt::format("tensor \"{}\" occurs twice", name.text));
     }
     if (value.kind != Kind::tensor) {
-      return bad_file(fmt::format("\"{}\" is {}, not a tensor", name.text,
-                                  pickle::kind_name(value.kind)));
+      return bad_file(
+          fmt::format("\"{}\" is {}, not a tensor", name.text, pickle::kind_name(value.kind)));
     }
     const pickle::Tensor& tensor = tensors_[static_cast<size_t>(value.integer)];
     const Value& storage = values_[tensor.storage];
@@ -351,8 +382,8 @@ Result<std::vector<PickledTensor>> read_pickled_tensors(std::span<const std::byt
                                                         std::string_view where) {
   if (pickle.size() > kMaxPickleBytes) {
     return Status(StatusCode::resource_limit,
-                  fmt::format("{}: a pickle of {} bytes; at most {} are read", where,
-                              pickle.size(), kMaxPickleBytes));
+                  fmt::format("{}: a pickle of {} bytes; at most {} are read", where, pickle.size(),
+                              kMaxPickleBytes));
   }
   return Machine(pickle, where).run();
 }

@@ -19,11 +19,11 @@ namespace ettin {
 struct PickledTensor {
   std::string name;
   Dtype dtype = Dtype::f32;
-  std::string storage;              // key of the storage
+  std::string storage;  // key of the storage
   uint64_t storage_elements = 0;
-  uint64_t offset = 0;              // in elements
+  uint64_t offset = 0;  // in elements
   std::vector<uint64_t> shape;
-  std::vector<uint64_t> strides;    // in elements; as many as dimensions
+  std::vector<uint64_t> strides;  // in elements; as many as dimensions
 };
 
 // The tensors of the dictionary that the pickle holds, in its order.

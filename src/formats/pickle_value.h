@@ -34,8 +34,8 @@ struct Value {
   Kind kind = Kind::none;
   Function function = Function::ordered_dict;  // function
   Dtype dtype = Dtype::f32;                    // function storage_type, storage
-  int64_t integer = 0;    // integer, boolean; storage: its elements; tensor: its place in the list
-  std::string_view text;  // text; storage: its key; function: its name. Not owned.
+  int64_t integer = 0;     // integer, boolean; storage: its elements; tensor: its place in the list
+  std::string_view text;   // text; storage: its key; function: its name. Not owned.
   std::vector<Ref> items;  // tuple, list; dict, ordered_dict: key, value, key, value, ...
 };
 
@@ -47,18 +47,29 @@ struct Tensor {
 
 constexpr std::string_view kind_name(Kind kind) {
   switch (kind) {
-    case Kind::none: return "None";
-    case Kind::boolean: return "a boolean";
-    case Kind::integer: return "an integer";
-    case Kind::floating: return "a float";
-    case Kind::text: return "a string";
-    case Kind::tuple: return "a tuple";
-    case Kind::list: return "a list";
+    case Kind::none:
+      return "None";
+    case Kind::boolean:
+      return "a boolean";
+    case Kind::integer:
+      return "an integer";
+    case Kind::floating:
+      return "a float";
+    case Kind::text:
+      return "a string";
+    case Kind::tuple:
+      return "a tuple";
+    case Kind::list:
+      return "a list";
     case Kind::dict:
-    case Kind::ordered_dict: return "a dictionary";
-    case Kind::function: return "a function";
-    case Kind::storage: return "a storage";
-    case Kind::tensor: return "a tensor";
+    case Kind::ordered_dict:
+      return "a dictionary";
+    case Kind::function:
+      return "a function";
+    case Kind::storage:
+      return "a storage";
+    case Kind::tensor:
+      return "a tensor";
   }
   return "?";
 }

@@ -96,8 +96,8 @@ class HeaderReader {
     const Json* array = json_member(entry, key);
     if (array == nullptr) return bad_tensor(name, fmt::format("key \"{}\" is missing", key));
     if (!array->is_array()) {
-      return bad_tensor(name, fmt::format("key \"{}\" should be an array, but is {}", key,
-                                          array->type_name()));
+      return bad_tensor(
+          name, fmt::format("key \"{}\" should be an array, but is {}", key, array->type_name()));
     }
     if (array->size() > limit) {
       return bad_tensor(name, fmt::format("key \"{}\" has {} entries; at most {} are read", key,
@@ -119,8 +119,8 @@ class HeaderReader {
     const Json* value = json_member(entry, "dtype");
     if (value == nullptr) return bad_tensor(name, "key \"dtype\" is missing");
     if (!value->is_string()) {
-      return bad_tensor(name, fmt::format("key \"dtype\" should be a string, but is {}",
-                                          value->type_name()));
+      return bad_tensor(
+          name, fmt::format("key \"dtype\" should be a string, but is {}", value->type_name()));
     }
     const std::string& text = value->get_ref<const std::string&>();
     if (const auto dtype = dtype_from_safetensors(text)) return *dtype;
@@ -207,8 +207,7 @@ uint64_t read_le64(const std::byte* p) {
 
 }  // namespace
 
-Result<SafetensorsFile> parse_safetensors(std::span<const std::byte> file,
-                                          std::string_view where) {
+Result<SafetensorsFile> parse_safetensors(std::span<const std::byte> file, std::string_view where) {
   const auto bad = [&](std::string_view why) {
     return Status(StatusCode::bad_data, fmt::format("{}: {}", where, why),
                   "the file is damaged or not a safetensors file: download it again");
@@ -262,8 +261,8 @@ Status write_safetensors(const std::string& path, std::span<const StoredTensor> 
   Json header = Json::object();
   if (!metadata.empty()) header[std::string(kMetadataKey)] = metadata;
   // Appended, not inserted: ordered_map looks for the key first, which is quadratic.
-  auto& members = static_cast<std::vector<Json::object_t::value_type>&>(
-      header.get_ref<Json::object_t&>());
+  auto& members =
+      static_cast<std::vector<Json::object_t::value_type>&>(header.get_ref<Json::object_t&>());
   uint64_t offset = 0;
   for (const StoredTensor* tensor : order) {
     Json entry = Json::object();

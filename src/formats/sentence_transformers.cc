@@ -26,14 +26,16 @@ constexpr std::array<NamePair, 6> kPoolingSwitches{{
     {"pooling_mode_mean_tokens", "mean"},
     {"pooling_mode_lasttoken", "last"},
     {"pooling_mode_weightedmean_tokens", "weighted_mean"},
-    {"pooling_mode_max_tokens", ""},            // empty: known, not implemented
+    {"pooling_mode_max_tokens", ""},  // empty: known, not implemented
     {"pooling_mode_mean_sqrt_len_tokens", ""},
 }};
-constexpr std::array<NamePair, 4> kPoolingNames{{
-    {"cls", "cls"}, {"mean", "mean"}, {"lasttoken", "last"}, {"weightedmean", "weighted_mean"}}};
-constexpr std::array<NamePair, 5> kActivations{{
-    {"Identity", "identity"}, {"Tanh", "tanh"}, {"GELU", "gelu"}, {"ReLU", "relu"},
-    {"SiLU", "silu"}}};
+constexpr std::array<NamePair, 4> kPoolingNames{
+    {{"cls", "cls"}, {"mean", "mean"}, {"lasttoken", "last"}, {"weightedmean", "weighted_mean"}}};
+constexpr std::array<NamePair, 5> kActivations{{{"Identity", "identity"},
+                                                {"Tanh", "tanh"},
+                                                {"GELU", "gelu"},
+                                                {"ReLU", "relu"},
+                                                {"SiLU", "silu"}}};
 
 Status bad(std::string_view where, std::string_view why) {
   return Status(StatusCode::bad_data, fmt::format("{}: {}", where, why));
@@ -56,8 +58,8 @@ Result<std::optional<int64_t>> find_size(const Json& json, std::string_view key,
                                          std::string_view where) {
   ETTIN_ASSIGN_OR_RETURN(const auto value, json_find<int64_t>(json, key, where));
   if (value && (*value < 1 || *value > kMaxSize)) {
-    return bad(where, fmt::format("key \"{}\" is {}, but should be 1 to {}", key, *value,
-                                  kMaxSize));
+    return bad(where,
+               fmt::format("key \"{}\" is {}, but should be 1 to {}", key, *value, kMaxSize));
   }
   return value;
 }
@@ -120,10 +122,9 @@ Status check_weight(const SentenceModule& module, std::string_view name,
   const StoredTensor* tensor = module.weights->find(name);
   if (tensor == nullptr) return bad(module.where, fmt::format("tensor \"{}\" is missing", name));
   if (tensor->shape != shape || !dtype_info(tensor->dtype).floating) {
-    return bad(module.where,
-               fmt::format("tensor \"{}\" is {} of {}, but should be floating and {}", name,
-                           shape_to_string(tensor->shape), dtype_name(tensor->dtype),
-                           shape_to_string(shape)));
+    return bad(module.where, fmt::format("tensor \"{}\" is {} of {}, but should be floating and {}",
+                                         name, shape_to_string(tensor->shape),
+                                         dtype_name(tensor->dtype), shape_to_string(shape)));
   }
   return {};
 }
@@ -201,8 +202,8 @@ Result<ListedModule> read_listed(const Json& entry, const std::string& where) {
 }
 
 // Fills in a module after the transformer; `width` follows the vector from module to module.
-Status read_module(const std::string& directory, const ListedModule& listed,
-                   SentenceModule* module, std::optional<int64_t>* width) {
+Status read_module(const std::string& directory, const ListedModule& listed, SentenceModule* module,
+                   std::optional<int64_t>* width) {
   module->where = join_path(directory, listed.path);
   if (listed.type == "Normalize") {  // its folder is empty and often absent
     module->kind = Kind::normalize;
@@ -285,8 +286,8 @@ Result<std::optional<SentenceModules>> read_sentence_modules(const std::string& 
     }
     if (i == 0) {
       if (!listed.path.empty()) {
-        return unsupported(path, fmt::format("the transformer is in the folder \"{}\"",
-                                             listed.path),
+        return unsupported(path,
+                           fmt::format("the transformer is in the folder \"{}\"", listed.path),
                            "only a transformer beside modules.json is read");
       }
       continue;

@@ -128,12 +128,12 @@ Result<TensorSource> TensorSource::open(const std::string& directory) {
     }
   }
   if (found == nullptr) {
-    return Status(StatusCode::not_found,
-                  fmt::format("{}: no weights; looked for {}, {}, {} and {}", directory,
-                              kCandidates[0].name, kCandidates[1].name, kCandidates[2].name,
-                              kCandidates[3].name),
-                  directory_exists(directory) ? "download the weights of the model into this folder"
-                                              : "there is no such directory");
+    return Status(
+        StatusCode::not_found,
+        fmt::format("{}: no weights; looked for {}, {}, {} and {}", directory, kCandidates[0].name,
+                    kCandidates[1].name, kCandidates[2].name, kCandidates[3].name),
+        directory_exists(directory) ? "download the weights of the model into this folder"
+                                    : "there is no such directory");
   }
   const std::string path = join_path(directory, found->name);
   if (!found->index) {

@@ -27,7 +27,7 @@ class TensorSource {
 
   const StoredTensor* find(std::string_view name) const;  // nullptr when absent
   std::span<const StoredTensor> tensors() const { return tensors_; }
-  const std::string& where() const { return where_; }     // directory or file, for messages
+  const std::string& where() const { return where_; }  // directory or file, for messages
   const std::vector<std::string>& files() const { return files_; }  // paths, index files first
 
  private:

@@ -40,7 +40,12 @@ class Pickle {
   }
   Pickle& ordered_dict() { return global("collections", "OrderedDict").raw(")R"); }
   Pickle& storage(std::string_view type, std::string_view key, int64_t elements) {
-    return raw("(").text("storage").global("torch", type).text(key).text("cpu").integer(elements)
+    return raw("(")
+        .text("storage")
+        .global("torch", type)
+        .text(key)
+        .text("cpu")
+        .integer(elements)
         .raw("tQ");
   }
   const std::string& str() const { return out_; }
@@ -109,9 +114,8 @@ inline std::string make_zip(const std::vector<ZipItem>& items, const ZipTail& ta
            item.local_extra + item.data;
     directory += le(item.signature, 4) + le(0, 4) + le(item.flags, 2) + le(item.method, 2) +
                  le(0, 8) + le(item.packed.value_or(n), 4) + le(item.size.value_or(n), 4) +
-                 le(item.name.size(), 2) + le(item.extra.size(), 2) + le(0, 2) +
-                 le(item.disk, 2) + le(0, 6) + le(item.offset.value_or(at), 4) + item.name +
-                 item.extra;
+                 le(item.name.size(), 2) + le(item.extra.size(), 2) + le(0, 2) + le(item.disk, 2) +
+                 le(0, 6) + le(item.offset.value_or(at), 4) + item.name + item.extra;
   }
   const uint64_t offset = tail.offset.value_or(out.size());
   const uint64_t bytes = tail.bytes.value_or(directory.size());
@@ -119,9 +123,9 @@ inline std::string make_zip(const std::vector<ZipItem>& items, const ZipTail& ta
   out += directory + tail.between;
   if (tail.zip64) {
     const uint64_t record = out.size();
-    out += le(0x06064b50, 4) + le(tail.record_bytes.value_or(44), 8) + le(0, 4) +
-           le(tail.disk, 4) + le(0, 4) + le(tail.disk_entries.value_or(entries), 8) +
-           le(entries, 8) + le(bytes, 8) + le(offset, 8);
+    out += le(0x06064b50, 4) + le(tail.record_bytes.value_or(44), 8) + le(0, 4) + le(tail.disk, 4) +
+           le(0, 4) + le(tail.disk_entries.value_or(entries), 8) + le(entries, 8) + le(bytes, 8) +
+           le(offset, 8);
     out += le(0x07064b50, 4) + le(0, 4) + le(tail.locator.value_or(record), 8) + le(1, 4);
   }
   const uint64_t narrow_entries = tail.narrow_entries.value_or(entries);

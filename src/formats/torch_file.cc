@@ -86,8 +86,8 @@ class TorchReader {
     if (checked_mul(tensor.storage_elements, width) != storage.size()) {
       return bad_tensor(tensor, fmt::format("its storage data/{} has {} bytes, not {} elements of "
                                             "{}",
-                                            tensor.storage, storage.size(),
-                                            tensor.storage_elements, dtype_name(tensor.dtype)));
+                                            tensor.storage, storage.size(), tensor.storage_elements,
+                                            dtype_name(tensor.dtype)));
     }
     const auto elements = checked_product(tensor.shape);
     if (!elements) {
@@ -108,11 +108,11 @@ class TorchReader {
     bool row_major = true;
     for (size_t i = order.size(); i-- > 0;) {
       if (tensor.strides[order[i]] != expected) {
-        return Status(StatusCode::unsupported,
-                      fmt::format("{}: tensor \"{}\" of shape {} has strides {}", where_,
-                                  tensor.name, shape_to_string(tensor.shape),
-                                  shape_to_string(tensor.strides)),
-                      "save it with .contiguous()");
+        return Status(
+            StatusCode::unsupported,
+            fmt::format("{}: tensor \"{}\" of shape {} has strides {}", where_, tensor.name,
+                        shape_to_string(tensor.shape), shape_to_string(tensor.strides)),
+            "save it with .contiguous()");
       }
       expected *= tensor.shape[order[i]];
       row_major = row_major && (i + 1 == order.size() || order[i] < order[i + 1]);

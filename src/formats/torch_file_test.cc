@@ -122,9 +122,9 @@ TEST(TorchFile, OddButHonestTensorsAreRead) {
 
 TEST(TorchFile, EveryStorageTypeHasItsElementType) {
   const std::vector<std::pair<std::string, Dtype>> types{
-      {"DoubleStorage", Dtype::f64}, {"FloatStorage", Dtype::f32},   {"HalfStorage", Dtype::f16},
-      {"BFloat16Storage", Dtype::bf16}, {"LongStorage", Dtype::i64}, {"IntStorage", Dtype::i32},
-      {"ShortStorage", Dtype::i16},  {"CharStorage", Dtype::i8},     {"ByteStorage", Dtype::u8},
+      {"DoubleStorage", Dtype::f64},    {"FloatStorage", Dtype::f32}, {"HalfStorage", Dtype::f16},
+      {"BFloat16Storage", Dtype::bf16}, {"LongStorage", Dtype::i64},  {"IntStorage", Dtype::i32},
+      {"ShortStorage", Dtype::i16},     {"CharStorage", Dtype::i8},   {"ByteStorage", Dtype::u8},
       {"BoolStorage", Dtype::boolean}};
   for (const auto& [name, dtype] : types) {
     SavedTensor spec;
@@ -161,8 +161,8 @@ TEST(TorchFile, AcceptsTheZipsThatWritersMake) {
   items[2].local_size = items[2].local_packed = 0;
   items[2].local_extra = "FB" + little_endian(5, 2) + "ZZZZZ";
   items[2].size = items[2].packed = 0xffffffff;
-  items[2].extra = little_endian(1, 2) + little_endian(16, 2) + little_endian(24, 8) +
-                   little_endian(24, 8);
+  items[2].extra =
+      little_endian(1, 2) + little_endian(16, 2) + little_endian(24, 8) + little_endian(24, 8);
   accepted(items, {});
 }
 

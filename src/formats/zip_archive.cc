@@ -114,14 +114,15 @@ class ZipReader {
       return bad("the zip64 end record is missing");
     }
     if (directory.entries > kMaxEntries) {
-      return bad(fmt::format("{} zip entries; at most {} are read", directory.entries,
-                             kMaxEntries));
+      return bad(
+          fmt::format("{} zip entries; at most {} are read", directory.entries, kMaxEntries));
     }
     const auto stated_end = checked_add(directory.offset, directory.bytes);
     if (stated_end != directory_end) {
-      return bad(fmt::format("the central directory at {} of {} bytes does not end where the end "
-                             "record starts, {}",
-                             directory.offset, directory.bytes, directory_end));
+      return bad(
+          fmt::format("the central directory at {} of {} bytes does not end where the end "
+                      "record starts, {}",
+                      directory.offset, directory.bytes, directory_end));
     }
     return directory;
   }
@@ -209,8 +210,10 @@ class ZipReader {
   Status read_entry(const Directory& directory, ByteReader* in) {
     const auto fixed = in->take(kCentralBytes);
     if (!fixed) return bad("the central directory ends inside an entry");
-    if (field(*fixed, 0, 4) != kCentralSignature) return bad("an entry of the central directory "
-                                                             "lacks its signature");
+    if (field(*fixed, 0, 4) != kCentralSignature)
+      return bad(
+          "an entry of the central directory "
+          "lacks its signature");
     Header header{field(*fixed, 8, 2),  field(*fixed, 10, 2), field(*fixed, 20, 4),
                   field(*fixed, 24, 4), field(*fixed, 42, 4), field(*fixed, 34, 2)};
     const auto name = in->text(field(*fixed, 28, 2));
@@ -230,16 +233,16 @@ class ZipReader {
   Status read_local(const Directory& directory, std::string_view name, const Header& central) {
     const std::span<const std::byte> area = file_.first(directory.offset);
     if (central.local_offset > area.size() || area.size() - central.local_offset < kLocalBytes) {
-      return bad_entry(name, fmt::format("its header at {} is outside the file",
-                                         central.local_offset));
+      return bad_entry(name,
+                       fmt::format("its header at {} is outside the file", central.local_offset));
     }
     ByteReader in(area.subspan(central.local_offset));
     const auto fixed = in.take(kLocalBytes);
     if (!fixed || field(*fixed, 0, 4) != kLocalSignature) {
       return bad_entry(name, "no header where the central directory says");
     }
-    Header local{field(*fixed, 6, 2), field(*fixed, 8, 2), field(*fixed, 18, 4),
-                 field(*fixed, 22, 4), 0, 0};
+    Header local{
+        field(*fixed, 6, 2), field(*fixed, 8, 2), field(*fixed, 18, 4), field(*fixed, 22, 4), 0, 0};
     const auto local_name = in.text(field(*fixed, 26, 2));
     const auto extra = in.take(field(*fixed, 28, 2));
     if (!local_name || !extra) return bad_entry(name, "its header leaves the file");
