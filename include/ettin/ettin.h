@@ -8,7 +8,7 @@
 // A Model is immutable after load; copies share it, and every const member may be called from many
 // threads at once. An answer does not depend on what else is in the same call, on other calls, or
 // on the number of threads: not in a single bit. Answers come in the order of the inputs. A task
-// that does not fit the model (a decoder asked to fill a mask) is an error that names the right one.
+// that does not fit the model (a decoder asked to fill a mask) is an error that names another.
 #pragma once
 
 #include <cstdint>
@@ -29,32 +29,34 @@ namespace ettin {
 class Session;  // the engine behind the facade: src/infer/session.h, not installed
 
 struct ModelOptions {
-  std::string backend = "cpu";   // "cpu", or "ref": slow, the definition of correctness
-  std::string dtype = "auto";    // what is computed in: "fp32"; "fp64" with ref; auto: fp32
-  int threads = 0;               // 0: the CPUs this process may run on
+  std::string backend = "cpu";  // "cpu", or "ref": slow, the definition of correctness
+  std::string dtype = "auto";   // what is computed in: "fp32"; "fp64" with ref; auto: fp32
+  int threads = 0;              // 0: the CPUs this process may run on
   // Decoders only: the keys a local layer sees, itself included. 64 is what transformers computes,
   // 65 what the published training computed.
   std::optional<int64_t> causal_window_keys;
   std::optional<double> local_rope_theta;  // replaces the value of config.json
   // Decoders only: append [SEP] after the text as the serialized tokenizer template does.
   bool serialized_template = false;
-  bool allow_extra_tensors = false;        // otherwise a tensor that nothing uses is an error
+  bool allow_extra_tensors = false;  // otherwise a tensor that nothing uses is an error
+  // Without weights only tokenize() and detokenize() work, and loading is quick at any size.
+  bool load_weights = true;
 };
 
 // Facts about a loaded model.
 struct ModelInfo {
   std::string directory;
-  std::string kind;           // "encoder" or "decoder"
-  std::string head;           // "language_model", "sequence_classification",
-                              // "token_classification" or "none"
-  int64_t parameters = 0;     // tied matrices counted once
+  std::string kind;        // "encoder" or "decoder"
+  std::string head;        // "language_model", "sequence_classification",
+                           // "token_classification" or "none"
+  int64_t parameters = 0;  // tied matrices counted once
   int64_t layers = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t attention_heads = 0;
   int64_t vocab_size = 0;
   int64_t max_positions = 0;
-  std::string backend;        // with its instruction set, "cpu (AVX3)"
+  std::string backend;  // with its instruction set, "cpu (AVX3)"
   std::string dtype;
   int threads = 0;
   double load_ms = 0;

@@ -55,8 +55,8 @@ class [[nodiscard]] Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT: implicit by design
-  Result(Status status) : status_(std::move(status)) {        // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit by design
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit by design
     if (status_.ok()) status_ = Status(StatusCode::internal, "Result made from an ok Status");
   }
 
@@ -82,8 +82,8 @@ class [[nodiscard]] Result {
 }  // namespace ettin
 
 // Leaves the enclosing function with the Status of `expr` when it is not ok.
-#define ETTIN_RETURN_IF_ERROR(expr)                      \
-  do {                                                   \
+#define ETTIN_RETURN_IF_ERROR(expr)                                                        \
+  do {                                                                                     \
     if (::ettin::Status ettin_status_ = (expr); !ettin_status_.ok()) return ettin_status_; \
   } while (false)
 

@@ -15,7 +15,7 @@ namespace ettin {
 // One text, or a pair that is encoded as [CLS] text [SEP] pair [SEP].
 struct TextInput {
   std::string text;
-  std::optional<std::string> pair;
+  std::optional<std::string> pair = std::nullopt;
 };
 
 // What every task may be told about over-long input: an error that says how long (the default), or
@@ -33,7 +33,7 @@ struct FillMaskOptions {
 };
 
 struct FillMaskCandidate {
-  double score = 0;       // softmax probability over the whole vocabulary
+  double score = 0;  // softmax probability over the whole vocabulary
   int32_t token = 0;
   std::string token_str;  // " Paris": a leading space is part of the token
   std::string sequence;   // the text with this mask filled
@@ -54,7 +54,8 @@ struct GenerateOptions {
   double top_p = 1;               // keep the smallest set with at least this probability
   double min_p = 0;               // drop tokens below min_p times the most likely one
   double repetition_penalty = 1;  // each distinct id of prompt and answer: l < 0 ? l * p : l / p
-  uint64_t seed = 0;              // answer i of a call draws from stream i of this seed
+  uint64_t seed = 0;              // answer i of a call draws from stream first_stream + i of it
+  uint64_t first_stream = 0;      // for callers that hand over many prompts in several calls
   std::vector<std::string> stop;  // generation ends before the first of these
   int64_t top_logprobs = 0;       // alternatives reported per token
   bool ignore_eos = false;
@@ -97,9 +98,9 @@ struct EmbedOptions {
 struct EmbedResult {
   int64_t rows = 0;
   int64_t dimensions = 0;
-  std::vector<float> values;           // rows x dimensions, row-major
-  std::vector<int64_t> num_tokens;     // per row
-  std::vector<bool> truncated;         // per row
+  std::vector<float> values;        // rows x dimensions, row-major
+  std::vector<int64_t> num_tokens;  // per row
+  std::vector<bool> truncated;      // per row
 };
 
 // --- score --------------------------------------------------------------------------------------
@@ -118,8 +119,8 @@ struct TokenScore {
 // pseudo-log-likelihood (Salazar et al. 2020), one [MASK] per token, all other tokens visible.
 struct ScoreResult {
   std::vector<TokenScore> tokens;
-  double total = 0;        // sum of logprob
-  double perplexity = 0;   // exp(-total / tokens)
+  double total = 0;          // sum of logprob
+  double perplexity = 0;     // exp(-total / tokens)
   double bits_per_byte = 0;  // -total / ln 2 / bytes of text
   bool truncated = false;
 };
@@ -156,11 +157,11 @@ struct TokenClassifyOptions {
 };
 
 struct Entity {
-  std::string label;     // "B-PER" without aggregation, "PER" with it
+  std::string label;  // "B-PER" without aggregation, "PER" with it
   double score = 0;
-  int64_t index = -1;    // token index, without aggregation only
+  int64_t index = -1;  // token index, without aggregation only
   std::string word;
-  uint32_t start = 0;    // half-open range of characters (code points) of the text
+  uint32_t start = 0;  // half-open range of characters (code points) of the text
   uint32_t end = 0;
 };
 
@@ -173,8 +174,8 @@ struct TokenClassifyResult {
 // --- tokenize -----------------------------------------------------------------------------------
 struct TokenizeResult {
   std::vector<int32_t> ids;
-  std::vector<std::string> tokens;                       // vocabulary spelling, "ĠParis"
-  std::vector<std::pair<uint32_t, uint32_t>> offsets;    // half-open, in characters of the text
+  std::vector<std::string> tokens;                     // vocabulary spelling, "ĠParis"
+  std::vector<std::pair<uint32_t, uint32_t>> offsets;  // half-open, in characters of the text
 };
 
 }  // namespace ettin

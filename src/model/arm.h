@@ -28,8 +28,8 @@ inline constexpr Arm kDecoder{"decoder", Direction::causal, Objective::clm};
 // Global layers see everything, local layers a window; causal cuts the right side. Both counts are
 // inclusive neighbours: an encoder's window of 64 each side is 129 keys, a decoder's 64 causal keys
 // are itself and 63 before it.
-constexpr AttentionSpec attention_spec(Direction direction, bool global,
-                                       int64_t window_each_side, int64_t causal_window_keys) {
+constexpr AttentionSpec attention_spec(Direction direction, bool global, int64_t window_each_side,
+                                       int64_t causal_window_keys) {
   AttentionSpec spec;
   if (!global) {
     const bool causal = direction == Direction::causal;

@@ -8,9 +8,9 @@
 namespace ettin {
 
 struct Batch {
-  std::vector<int32_t> token_ids;    // [T]
-  std::vector<int32_t> positions;    // [T], from 0 in each sequence (from its past with a cache)
-  std::vector<int64_t> starts{0};    // [N + 1], rows of sequence n: starts[n] .. starts[n + 1]
+  std::vector<int32_t> token_ids;  // [T]
+  std::vector<int32_t> positions;  // [T], from 0 in each sequence (from its past with a cache)
+  std::vector<int64_t> starts{0};  // [N + 1], rows of sequence n: starts[n] .. starts[n + 1]
 
   int64_t tokens() const { return static_cast<int64_t>(token_ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(starts.size()) - 1; }

@@ -45,8 +45,8 @@ Status resolve_kind(const HfConfig& file, ModelConfig* c, std::vector<std::strin
   c->arm = decoder ? kDecoder : kEncoder;
   if (file.architectures.empty()) {
     c->head = Head::language_model;
-    warnings->push_back(fmt::format(
-        "{}: no \"architectures\"; taken as a language model", file.where));
+    warnings->push_back(
+        fmt::format("{}: no \"architectures\"; taken as a language model", file.where));
     return {};
   }
   const std::string_view name = file.architectures[0];
@@ -113,9 +113,9 @@ void resolve_thetas(const HfConfig& file, ModelConfig* c, std::vector<std::strin
     const auto found = file.rope_parameters.find(type);
     return found == file.rope_parameters.end() ? std::nullopt : found->second.theta;
   };
-  c->global_rope_theta = stated("full_attention")
-                             .value_or(file.global_rope_theta.value_or(
-                                 file.rope_theta.value_or(kPublishedTheta)));
+  c->global_rope_theta =
+      stated("full_attention")
+          .value_or(file.global_rope_theta.value_or(file.rope_theta.value_or(kPublishedTheta)));
   if (const auto theta = stated("sliding_attention")) {
     c->local_rope_theta = *theta;
   } else if (file.has_local_rope_theta) {
@@ -134,19 +134,18 @@ Status resolve_labels(const HfConfig& file, ModelConfig* c) {
   c->num_labels = file.id2label.empty() ? file.num_labels.value_or(2)
                                         : static_cast<int64_t>(file.id2label.size());
   if (file.num_labels && *file.num_labels != c->num_labels) {
-    return Status(StatusCode::bad_data,
-                  fmt::format("{}: num_labels is {} and id2label names {}", file.where,
-                              *file.num_labels, c->num_labels));
+    return Status(StatusCode::bad_data, fmt::format("{}: num_labels is {} and id2label names {}",
+                                                    file.where, *file.num_labels, c->num_labels));
   }
   if (c->num_labels < 1 || c->num_labels > kMostLabels) {
-    return Status(StatusCode::bad_data,
-                  fmt::format("{}: num_labels {} is outside 1 to {}", file.where, c->num_labels,
-                              kMostLabels));
+    return Status(StatusCode::bad_data, fmt::format("{}: num_labels {} is outside 1 to {}",
+                                                    file.where, c->num_labels, kMostLabels));
   }
   for (int64_t i = 0; i < c->num_labels; ++i) {
     const auto found = file.id2label.find(i);
     if (found == file.id2label.end() && !file.id2label.empty()) {
-      return Status(StatusCode::bad_data, fmt::format("{}: id2label lacks label {}", file.where, i));
+      return Status(StatusCode::bad_data,
+                    fmt::format("{}: id2label lacks label {}", file.where, i));
     }
     c->labels.push_back(file.id2label.empty() ? fmt::format("LABEL_{}", i) : found->second);
   }
@@ -158,10 +157,14 @@ Status resolve_labels(const HfConfig& file, ModelConfig* c) {
 
 std::string_view head_name(Head head) {
   switch (head) {
-    case Head::none: return "none";
-    case Head::language_model: return "language_model";
-    case Head::sequence_classification: return "sequence_classification";
-    case Head::token_classification: return "token_classification";
+    case Head::none:
+      return "none";
+    case Head::language_model:
+      return "language_model";
+    case Head::sequence_classification:
+      return "sequence_classification";
+    case Head::token_classification:
+      return "token_classification";
   }
   return "?";
 }
@@ -182,9 +185,8 @@ Result<ModelConfig> resolve_config(const HfConfig& file, std::vector<std::string
   }
   ETTIN_ASSIGN_OR_RETURN(c.activation,
                          find_activation(file, "hidden_activation", file.hidden_activation));
-  ETTIN_ASSIGN_OR_RETURN(
-      c.classifier_activation,
-      find_activation(file, "classifier_activation", file.classifier_activation));
+  ETTIN_ASSIGN_OR_RETURN(c.classifier_activation, find_activation(file, "classifier_activation",
+                                                                  file.classifier_activation));
   c.norm_eps = file.norm_eps.value_or(file.layer_norm_eps.value_or(c.norm_eps));
   c.norm_bias = file.norm_bias.value_or(c.norm_bias);
   c.attention_bias = file.attention_bias.value_or(c.attention_bias);
@@ -213,8 +215,8 @@ Result<ModelConfig> published_config(std::string_view size, Arm arm) {
   };
   // arXiv 2507.11412, table 1.
   static constexpr Published kSizes[] = {
-      {"17m", 7, 256, 384, 4},      {"32m", 10, 384, 576, 6},     {"68m", 19, 512, 768, 8},
-      {"150m", 22, 768, 1152, 12},  {"400m", 28, 1024, 2624, 16}, {"1b", 28, 1792, 3840, 28},
+      {"17m", 7, 256, 384, 4},     {"32m", 10, 384, 576, 6},     {"68m", 19, 512, 768, 8},
+      {"150m", 22, 768, 1152, 12}, {"400m", 28, 1024, 2624, 16}, {"1b", 28, 1792, 3840, 28},
   };
   const auto* const found = std::find_if(std::begin(kSizes), std::end(kSizes),
                                          [&](const Published& p) { return p.name == size; });

@@ -1,5 +1,5 @@
-// The shape of the network, resolved: every optional key of config.json has its written rule applied
-// here and nowhere else. Direction lives in Arm, files live in formats/.
+// The shape of the network, resolved: every optional key of config.json has its written rule
+// applied here and nowhere else. Direction lives in Arm, files live in formats/.
 #pragma once
 
 #include <cstdint>
@@ -39,13 +39,13 @@ struct ModelConfig {
   std::vector<bool> layer_is_global;  // [L]
   double global_rope_theta = 160000;
   double local_rope_theta = 10000;
-  int64_t window_each_side = 64;      // bidirectional local layers: |i - j| <= this
-  int64_t causal_window_keys = 64;    // causal local layers: this many keys, itself included
+  int64_t window_each_side = 64;    // bidirectional local layers: |i - j| <= this
+  int64_t causal_window_keys = 64;  // causal local layers: this many keys, itself included
 
   Pooling classifier_pooling = Pooling::cls;
   int64_t num_labels = 2;
-  std::vector<std::string> labels;    // [num_labels], id2label or LABEL_i
-  std::string problem_type;           // "", "regression", "multi_label_classification", ...
+  std::vector<std::string> labels;  // [num_labels], id2label or LABEL_i
+  std::string problem_type;         // "", "regression", "multi_label_classification", ...
 
   int64_t head_dim() const { return hidden_size / num_heads; }
   double rope_theta(int64_t layer) const {

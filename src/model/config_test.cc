@@ -75,7 +75,8 @@ TEST(Config, ThetaRules) {
       {kEncoderType,
        R"("global_rope_theta": 5, "local_rope_theta": 7, "rope_parameters":
           {"full_attention": {"rope_type": "default", "rope_theta": 8},
-           "sliding_attention": {"rope_type": "default", "rope_theta": 9}})", 8, 9},
+           "sliding_attention": {"rope_type": "default", "rope_theta": 9}})",
+       8, 9},
       {kEncoderType,
        R"("local_rope_theta": 7, "rope_parameters": {"full_attention": {"rope_theta": 8}})", 8, 7},
   };

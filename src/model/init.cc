@@ -34,7 +34,8 @@ TensorSource random_tensors(const ModelConfig& config, uint64_t seed) {
     for (const uint64_t d : shape) count *= d;
     storage->emplace_back(count);
     fill(std::span<float>(storage->back()));
-    tensors.push_back({name, Dtype::f32, std::move(shape), std::as_bytes(std::span(storage->back()))});
+    tensors.push_back(
+        {name, Dtype::f32, std::move(shape), std::as_bytes(std::span(storage->back()))});
   };
   for_each_tensor(config, [&](const TensorSpec& spec) {
     const bool backbone = spec.name.starts_with("emb") || spec.name.starts_with("layers") ||
@@ -42,11 +43,11 @@ TensorSource random_tensors(const ModelConfig& config, uint64_t seed) {
     const std::string name = (backbone ? "model." : "") + spec.name;
     const auto rows = static_cast<uint64_t>(spec.rows), cols = static_cast<uint64_t>(spec.cols);
     if (spec.is_norm) {
-      add(name + ".weight", {cols}, [](std::span<float> v) { std::fill(v.begin(), v.end(), 1.0f); });
+      add(name + ".weight", {cols},
+          [](std::span<float> v) { std::fill(v.begin(), v.end(), 1.0f); });
     } else if (!spec.tied) {
-      add(name + ".weight", {rows, cols}, [&](std::span<float> v) {
-        fill_normal(seed, stream_of(spec.name), 0.02f, v);
-      });
+      add(name + ".weight", {rows, cols},
+          [&](std::span<float> v) { fill_normal(seed, stream_of(spec.name), 0.02f, v); });
     }
     if (spec.bias) {
       add(name + ".bias", {spec.is_norm ? cols : rows},

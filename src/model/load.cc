@@ -44,8 +44,7 @@ bool same_values(const StoredTensor& a, const StoredTensor& b) {
 // Looks every spec up and remembers what was wrong, so that one error can say it all.
 class Finder {
  public:
-  Finder(const TensorSource& source, const ModelConfig& config)
-      : source_(source), config_(config) {
+  explicit Finder(const TensorSource& source) : source_(source) {
     prefix_ = source.find(kEmbedding) != nullptr ? "" : "model.";
   }
 
@@ -54,8 +53,8 @@ class Finder {
     Found found;
     const std::string base = file_name(spec.name);
     const auto rows = static_cast<uint64_t>(spec.rows), cols = static_cast<uint64_t>(spec.cols);
-    const auto shape = spec.is_norm ? std::vector<uint64_t>{cols}
-                                    : std::vector<uint64_t>{rows, cols};
+    const auto shape =
+        spec.is_norm ? std::vector<uint64_t>{cols} : std::vector<uint64_t>{rows, cols};
     const std::vector<uint64_t> bias_shape{spec.is_norm ? cols : rows};
     if (spec.name.ends_with("attn.Wqkv") && source_.find(base + ".weight") == nullptr &&
         source_.find(qkv_name(base, 'q') + ".weight") != nullptr) {
@@ -87,9 +86,9 @@ class Finder {
       if (names.empty()) return;
       constexpr size_t kShown = 40;
       const size_t shown = std::min(names.size(), kShown);
-      message += fmt::format("; {} {}: {}", names.size(), what,
-                             fmt::join(names.begin(), names.begin() + static_cast<long>(shown),
-                                       ", "));
+      message +=
+          fmt::format("; {} {}: {}", names.size(), what,
+                      fmt::join(names.begin(), names.begin() + static_cast<long>(shown), ", "));
       if (names.size() > shown) message += ", ...";
     };
     list("missing", missing_);
@@ -125,41 +124,53 @@ class Finder {
     }
     used_.insert(name);
     if (t->shape != shape) {
-      misshaped_.push_back(fmt::format("{} is {} and should be {}", name,
-                                       shape_to_string(t->shape), shape_to_string(shape)));
+      misshaped_.push_back(fmt::format("{} is {} and should be {}", name, shape_to_string(t->shape),
+                                       shape_to_string(shape)));
     } else if (!dtype_info(t->dtype).floating) {
-      misshaped_.push_back(fmt::format("{} holds {}, not floating point", name,
-                                       dtype_name(t->dtype)));
+      misshaped_.push_back(
+          fmt::format("{} holds {}, not floating point", name, dtype_name(t->dtype)));
     } else {
       out->push_back(t);
     }
   }
 
   const TensorSource& source_;
-  const ModelConfig& config_;
   std::string prefix_;
   std::set<std::string> used_;
   std::vector<std::string> missing_, misshaped_;
 };
 
-}  // namespace
-
-Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend> backend,
-                              const TensorSource& source, const LoadOptions& options,
-                              std::vector<std::string>* warnings) {
-  Finder finder(source, config);
+// What is stored for every entry of the list of tensors, in its order.
+Result<std::vector<Found>> find_tensors(const ModelConfig& config, const TensorSource& source,
+                                        const LoadOptions& options,
+                                        std::vector<std::string>* warnings) {
+  Finder finder(source);
   std::vector<Found> plan;
   for_each_tensor(config, [&](const TensorSpec& spec) {
     plan.push_back(finder.find(spec, /*required=*/!spec.tied));
   });
   const std::vector<std::string> extra = finder.extra();
-  ETTIN_RETURN_IF_ERROR(finder.error(options.allow_extra_tensors ? std::vector<std::string>()
-                                                                 : extra));
+  ETTIN_RETURN_IF_ERROR(
+      finder.error(options.allow_extra_tensors ? std::vector<std::string>() : extra));
   if (!extra.empty()) {
-    warnings->push_back(fmt::format("{}: ignored {} tensors that nothing uses", source.where(),
-                                    extra.size()));
+    warnings->push_back(
+        fmt::format("{}: ignored {} tensors that nothing uses", source.where(), extra.size()));
   }
+  return plan;
+}
 
+}  // namespace
+
+Status check_tensors(const ModelConfig& config, const TensorSource& source,
+                     const LoadOptions& options, std::vector<std::string>* warnings) {
+  return find_tensors(config, source, options, warnings).status();
+}
+
+Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend> backend,
+                              const TensorSource& source, const LoadOptions& options,
+                              std::vector<std::string>* warnings) {
+  ETTIN_ASSIGN_OR_RETURN(const std::vector<Found> plan,
+                         find_tensors(config, source, options, warnings));
   Network network;
   Weights& w = network.weights;
   w.layers.resize(static_cast<size_t>(config.num_layers));
@@ -170,8 +181,8 @@ Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend>
       [&](const TensorSpec& spec, auto& slot) {
         const Found& found = plan[next++];
         if constexpr (std::is_same_v<std::decay_t<decltype(slot)>, NormWeight>) {
-          slot = backend->pack_norm(*found.blocks[0],
-                                    spec.bias ? found.bias_blocks[0] : nullptr, config.norm_eps);
+          slot = backend->pack_norm(*found.blocks[0], spec.bias ? found.bias_blocks[0] : nullptr,
+                                    config.norm_eps);
         } else if (spec.tied &&
                    (found.blocks.empty() || same_values(*found.blocks[0], *embedding))) {
           slot = spec.bias ? backend->with_bias(w.token_embedding, *found.bias_blocks[0])
@@ -180,7 +191,8 @@ Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend>
           if (spec.tied) {
             warnings->push_back(fmt::format(
                 "{}: decoder.weight differs from the embedding although config.json ties them; "
-                "using it as stored", source.where()));
+                "using it as stored",
+                source.where()));
           }
           slot = backend->pack_matrix({found.blocks, found.bias_blocks}, spec.use);
         }

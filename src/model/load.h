@@ -1,5 +1,5 @@
-// Files to a Network: finds every tensor of the list under any of its published names, checks all of
-// them, then packs them for the backend.
+// Files to a Network: finds every tensor of the list under any of its published names, checks all
+// of them, then packs them for the backend.
 #pragma once
 
 #include <memory>
@@ -25,6 +25,10 @@ struct LoadOptions {
 Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend> backend,
                               const TensorSource& source, const LoadOptions& options,
                               std::vector<std::string>* warnings);
+
+// Only the checks of build_network: nothing is read but names and shapes.
+Status check_tensors(const ModelConfig& config, const TensorSource& source,
+                     const LoadOptions& options, std::vector<std::string>* warnings);
 
 // Random values for every tensor of the config, in Hugging Face's encoder spelling: matrices normal
 // with deviation 0.02, gains 1, biases 0. A pure function of (seed, tensor name).

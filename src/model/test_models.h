@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,10 @@
 #include "formats/safetensors.h"
 #include "formats/test_torch_file.h"
 #include "model/load.h"
+
+namespace ettin {
+inline void PrintTo(const Arm& arm, std::ostream* out) { *out << arm.name; }  // in test names
+}  // namespace ettin
 
 namespace ettin::test {
 
@@ -57,8 +62,8 @@ struct TinyWeights {
     };
     for_each_tensor(config, [&](const TensorSpec& spec) {
       const auto rows = static_cast<uint64_t>(spec.rows), cols = static_cast<uint64_t>(spec.cols);
-      const bool backbone = spec.name.starts_with("embeddings") || spec.name.starts_with("layers") ||
-                            spec.name.starts_with("final");
+      const bool backbone = spec.name.starts_with("embeddings") ||
+                            spec.name.starts_with("layers") || spec.name.starts_with("final");
       const std::string name = (backbone ? "model." : "") + spec.name;
       if (spec.is_norm) {
         add(name + ".weight", {cols}, 1, 0.1);
@@ -73,8 +78,8 @@ struct TinyWeights {
   std::vector<StoredTensor> tensors() const {
     std::vector<StoredTensor> result;
     for (size_t i = 0; i < shapes.size(); ++i) {
-      result.push_back({shapes[i].first, Dtype::f32, shapes[i].second,
-                        std::as_bytes(std::span(values[i]))});
+      result.push_back(
+          {shapes[i].first, Dtype::f32, shapes[i].second, std::as_bytes(std::span(values[i]))});
     }
     return result;
   }

@@ -1,7 +1,8 @@
 // All tensors of a model, and the one list of them.
 //
-// for_each_tensor is the only enumeration in the project: loading, counting, initialising (and later
-// saving, optimising, quantising) walk it, so they cannot disagree about what a model consists of.
+// for_each_tensor is the only enumeration in the project: loading, counting, initialising (and
+// later saving, optimising, quantising) walk it, so they cannot disagree about what a model
+// consists of.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ struct LayerWeights {
   LinearWeight qkv;       // [3H, H]: rows of Q, K, V
   LinearWeight attn_out;  // [H, H]
   NormWeight mlp_norm;
-  LinearWeight mlp_in;    // [2I, H]: activated half, then gate
-  LinearWeight mlp_out;   // [H, I]
+  LinearWeight mlp_in;   // [2I, H]: activated half, then gate
+  LinearWeight mlp_out;  // [H, I]
 };
 
 struct Weights {
@@ -33,7 +34,7 @@ struct Weights {
   std::vector<LayerWeights> layers;
   NormWeight final_norm;
 
-  LinearWeight head_dense;        // [H, H]      prediction head, shared by all heads
+  LinearWeight head_dense;  // [H, H]      prediction head, shared by all heads
   NormWeight head_norm;
   LinearWeight vocab_projection;  // [V, H]      language model; tied: shares token_embedding
   LinearWeight classifier;        // [labels, H] classification
@@ -43,12 +44,12 @@ struct Weights {
 // without ".weight" / ".bias".
 struct TensorSpec {
   std::string name;
-  int64_t rows = 0;     // 1 for a norm
+  int64_t rows = 0;  // 1 for a norm
   int64_t cols = 0;
-  bool bias = false;    // a bias of `rows` (norm: `cols`) values belongs to it
+  bool bias = false;  // a bias of `rows` (norm: `cols`) values belongs to it
   MatrixUse use = MatrixUse::linear;
   bool is_norm = false;
-  bool tied = false;    // stored under another name; only its bias is its own
+  bool tied = false;  // stored under another name; only its bias is its own
 };
 
 inline bool has_attn_norm(int64_t layer) { return layer != 0; }
@@ -59,16 +60,15 @@ template <class Fn, class... W>
 void for_each_tensor(const ModelConfig& c, Fn&& fn, W&... ws) {
   const int64_t H = c.hidden_size, I = c.intermediate_size, V = c.vocab_size;
   const auto norm = [&](std::string name) {
-    return TensorSpec{.name = std::move(name), .rows = 1, .cols = H, .bias = c.norm_bias,
-                      .is_norm = true};
+    return TensorSpec{
+        .name = std::move(name), .rows = 1, .cols = H, .bias = c.norm_bias, .is_norm = true};
   };
   const auto matrix = [](std::string name, int64_t rows, int64_t cols, bool bias,
                          MatrixUse use = MatrixUse::linear) {
-    return TensorSpec{.name = std::move(name), .rows = rows, .cols = cols, .bias = bias,
-                      .use = use};
+    return TensorSpec{
+        .name = std::move(name), .rows = rows, .cols = cols, .bias = bias, .use = use};
   };
-  fn(matrix("embeddings.tok_embeddings", V, H, false, MatrixUse::embedding),
-     ws.token_embedding...);
+  fn(matrix("embeddings.tok_embeddings", V, H, false, MatrixUse::embedding), ws.token_embedding...);
   fn(norm("embeddings.norm"), ws.embedding_norm...);
   for (int64_t i = 0; i < c.num_layers; ++i) {
     const std::string p = fmt::format("layers.{}.", i);

@@ -1,0 +1,25 @@
+// What benchmarks time: the engine's own work, without text and without copies to the caller.
+// Each returns wall-clock milliseconds. Ids must lie in the vocabulary and lengths in the model's
+// positions; both are checked.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ettin/ettin.h"
+
+namespace ettin {
+
+// One forward pass over `sequences`, ragged. head_rows: vocabulary logits of no row (0), of the
+// first row of each sequence (1) or of all rows (-1).
+Result<double> time_forward(const Model& model, std::span<const std::vector<int32_t>> sequences,
+                            int head_rows);
+
+// A prompt to the logits of its last row. Decoders.
+Result<double> time_prefill(const Model& model, std::span<const int32_t> prompt);
+
+// `new_tokens` greedy steps after a prompt whose own pass is not timed. Decoders.
+Result<double> time_decode(const Model& model, std::span<const int32_t> prompt, int64_t new_tokens);
+
+}  // namespace ettin
