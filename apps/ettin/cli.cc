@@ -1,0 +1,105 @@
+#include "cli.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "command.h"
+#include "help.h"
+#include "parse.h"
+#include "suggest.h"
+
+namespace ettin::cli {
+namespace {
+
+Status run_command(const CommandEntry& entry, const std::vector<std::string>& args,
+                   const std::string& program, Console& console) {
+  if (has_option(args, "--help") || has_option(args, "-h")) {
+    console.write(command_help(console, program, entry));
+    return {};
+  }
+  const std::unique_ptr<Command> command = entry.make();
+  command->program = program;
+  Flags flags;
+  command->add_flags(flags);
+  ETTIN_RETURN_IF_ERROR(parse_flags(args, flags));
+  return command->run(console);
+}
+
+Status unknown_command(const std::string& word, const std::string& program) {
+  const std::string message = fmt::format("unknown command \"{:.60}\"", word);
+  if (const auto close = closest(word, command_names())) {
+    return Status(StatusCode::invalid_argument, message, fmt::format("did you mean {}?", *close));
+  }
+  return Status(StatusCode::invalid_argument, message,
+                word.find(' ') != std::string::npos
+                    ? fmt::format("to try both models on a text: {} demo \"TEXT\"", program)
+                    : fmt::format("{} help lists the commands", program));
+}
+
+Status dispatch(const std::vector<std::string>& args, const std::string& program,
+                Console& console) {
+  if (args.empty()) return run_command(*find_command("demo"), args, program, console);
+  const std::string& word = args[0];
+  const std::vector<std::string> rest(args.begin() + 1, args.end());
+  if (word == "--help" || word == "-h") {
+    return run_command(*find_command("help"), rest, program, console);
+  }
+  if (word == "--version" || word == "-V") {
+    return run_command(*find_command("version"), rest, program, console);
+  }
+  if (const CommandEntry* entry = find_command(word)) {
+    return run_command(*entry, rest, program, console);
+  }
+  if (!word.starts_with('-') || word == "-") return unknown_command(word, program);
+  // Options alone are the demo's.
+  const auto later = std::find_if(rest.begin(), rest.end(), [](const std::string& arg) {
+    return find_command(arg) != nullptr;
+  });
+  if (later == rest.end()) return run_command(*find_command("demo"), args, program, console);
+  return Status(StatusCode::invalid_argument, fmt::format("{:.60} comes before the command", word),
+                fmt::format("options follow the command: {} {} {:.60} ...", program, *later, word));
+}
+
+}  // namespace
+
+int exit_code(StatusCode code) {
+  switch (code) {
+    case StatusCode::ok:
+      return 0;
+    case StatusCode::invalid_argument:
+      return 2;
+    case StatusCode::not_found:
+      return 3;
+    case StatusCode::bad_data:
+      return 5;
+    case StatusCode::io_error:
+    case StatusCode::unsupported:
+    case StatusCode::too_long:
+    case StatusCode::resource_limit:
+    case StatusCode::internal:
+      return 1;
+  }
+  return 1;
+}
+
+bool wants_json(const std::vector<std::string>& args) {
+  if (has_option(args, "--json")) return !has_option(args, "--json=false");
+  const char* variable = std::getenv("ETTIN_JSON");
+  if (variable == nullptr) return false;
+  const std::string_view value(variable);
+  return !value.empty() && value != "0" && value != "false" && value != "off" && value != "no";
+}
+
+int run_program(const std::vector<std::string>& args, const std::string& program,
+                Console& console) {
+  Status status = dispatch(args, program, console);
+  // What was written before a failure is still an answer.
+  const Status flushed = console.flush();
+  if (status.ok()) status = flushed;
+  if (!status.ok()) console.error(status, wants_json(args));
+  return exit_code(status.code());
+}
+
+}  // namespace ettin::cli

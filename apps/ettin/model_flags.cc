@@ -1,0 +1,110 @@
+#include "model_flags.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <vector>
+
+#include "base/file.h"
+
+namespace ettin::cli {
+namespace {
+
+// Folder of the running program; empty when the system does not say.
+std::string program_folder() {
+  char path[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", path, sizeof(path));
+  if (length <= 0 || static_cast<size_t>(length) == sizeof(path)) return {};
+  const std::string_view whole(path, static_cast<size_t>(length));
+  return std::string(whole.substr(0, whole.rfind('/')));
+}
+
+// Where models are looked up by name, first match wins.
+std::vector<std::string> model_folders() {
+  const char* named = std::getenv("ETTIN_MODELS");
+  if (named != nullptr && *named != '\0') return {named};
+  std::vector<std::string> folders;
+  if (const std::string here = program_folder(); !here.empty()) {
+    folders.push_back(here + "/../share/ettin/models");
+  }
+  folders.emplace_back(ETTIN_MODELS_DIR);
+  folders.emplace_back(ETTIN_INSTALLED_MODELS_DIR);
+  return folders;
+}
+
+}  // namespace
+
+Result<std::string> find_model(const std::string& model) {
+  if (directory_exists(model)) return model;
+  const bool is_name = is_plain_file_name(model);
+  if (is_name) {
+    for (const std::string& folder : model_folders()) {
+      std::string path = join_path(folder, model);
+      if (directory_exists(path)) return path;
+    }
+  }
+  return Status(StatusCode::not_found, fmt::format("there is no model \"{:.200}\"", model),
+                is_name ? fmt::format("no folder of that name here or in {}; ETTIN_MODELS may name "
+                                      "the folder that holds the models",
+                                      model_folders().front())
+                        : "give a folder with config.json, model.safetensors and tokenizer.json");
+}
+
+void ModelFlags::add_compute_to(Flags& flags) {
+  flags.option("--threads", "N", "threads; 0: the CPUs this process may run on", &threads);
+  flags.option("--dtype", "TYPE", "number type: auto, fp32, or fp64 with --backend ref", &dtype);
+  flags.choice("--backend", {"cpu", "ref"}, "cpu, or ref: slow, the definition of correctness",
+               &backend);
+}
+
+void ModelFlags::add_to(Flags& flags, std::string_view standard) {
+  flags.group("model");
+  flags.option("--model", "DIR",
+               fmt::format("model folder, or the name of an embedded model [{}]", standard),
+               &model);
+  add_compute_to(flags);
+  flags.option("--causal-window-keys", "N",
+               "decoders: keys that a local layer sees; 64 is what transformers computes, 65 what "
+               "training computed",
+               &causal_window_keys);
+  flags.option("--local-rope-theta", "X", "replaces the value of config.json", &local_rope_theta);
+  flags.choice("--decoder-template", {"bos", "serialized"},
+               "decoders: [CLS] before the text only, or what tokenizer.json says",
+               &decoder_template);
+  flags.toggle("--allow-extra-tensors", "accept tensors that nothing uses", &allow_extra_tensors);
+}
+
+ModelOptions ModelFlags::options() const {
+  ModelOptions options;
+  options.backend = backend;
+  options.dtype = dtype;
+  options.threads = threads;
+  options.causal_window_keys = causal_window_keys;
+  options.local_rope_theta = local_rope_theta;
+  options.serialized_template = decoder_template == "serialized";
+  options.allow_extra_tensors = allow_extra_tensors;
+  return options;
+}
+
+Result<Model> ModelFlags::load(Console& console, std::string_view standard) const {
+  return load(console, standard, options());
+}
+
+Result<Model> ModelFlags::load_tokenizer(Console& console, std::string_view standard) const {
+  ModelOptions how = options();
+  how.load_weights = false;
+  return load(console, standard, how);
+}
+
+Result<Model> ModelFlags::load(Console& console, std::string_view standard,
+                               const ModelOptions& how) const {
+  const std::string wanted = model.empty() ? std::string(standard) : model;
+  ETTIN_ASSIGN_OR_RETURN(const std::string directory, find_model(wanted));
+  console.draw_progress(fmt::format("loading {}", directory));
+  Result<Model> loaded = Model::load(directory, how);
+  console.draw_progress("");
+  return loaded;
+}
+
+}  // namespace ettin::cli
