@@ -10,9 +10,9 @@
 #include "tensor/compare.h"
 
 // Skips the test, in words, where the shared data is absent.
-#define ETTIN_NEED_SHARED(path)                                                  \
-  if (!::ettin::file_exists(std::string(ETTIN_SHARED_DIR "/") + (path))) {       \
-    GTEST_SKIP() << "SKIPPED: " << (path) << " is not here (no ../shared)";      \
+#define ETTIN_NEED_SHARED(path)                                             \
+  if (!::ettin::file_exists(std::string(ETTIN_SHARED_DIR "/") + (path))) {  \
+    GTEST_SKIP() << "SKIPPED: " << (path) << " is not here (no ../shared)"; \
   }
 
 namespace ettin::test {
@@ -26,8 +26,6 @@ inline Json must_read_json(const std::string& path) {
   return *std::move(json);
 }
 
-inline std::vector<double> to_doubles(const Json& list) {
-  return list.get<std::vector<double>>();
-}
+inline std::vector<double> to_doubles(const Json& list) { return list.get<std::vector<double>>(); }
 
 }  // namespace ettin::test

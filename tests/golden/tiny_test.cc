@@ -43,9 +43,9 @@ Network golden_network(const ModelConfig& config, std::shared_ptr<const Backend>
     weights.values[i] = generate(name, weights.values[i].size(), scale, offset);
   }
   std::vector<std::string> warnings;
-  auto network = build_network(
-      config, std::move(backend),
-      TensorSource::from_tensors(weights.tensors(), nullptr, "golden"), {}, &warnings);
+  auto network = build_network(config, std::move(backend),
+                               TensorSource::from_tensors(weights.tensors(), nullptr, "golden"), {},
+                               &warnings);
   EXPECT_TRUE(network.ok()) << network.status().to_string();
   return *std::move(network);
 }
@@ -107,7 +107,8 @@ TEST_P(TinyGolden, EveryBackendAgrees) {
     double hidden_sum = 0, logits_sum = 0;
     for (const double v : r.hidden) hidden_sum += std::abs(v);
     for (const double v : r.logits) logits_sum += std::abs(v);
-    const double hidden_expected = expected["hidden_abs_sum"], logits_expected = expected["logits_abs_sum"];
+    const double hidden_expected = expected["hidden_abs_sum"],
+                 logits_expected = expected["logits_abs_sum"];
     EXPECT_NEAR(hidden_sum, hidden_expected, bound * hidden_expected);
     EXPECT_NEAR(logits_sum, logits_expected, bound * logits_expected);
     for (size_t t = 0; t < ids.size(); ++t) {
@@ -140,8 +141,9 @@ TEST(TinyGolden, TypicalMistakesAreFarOutside) {
               sizes["local_theta_160000"].get<double>(), 1e-9);
   EXPECT_NEAR(distance(kDecoder, true, [](ModelConfig* c) { c->causal_window_keys = 5; }),
               file["decoder_window_plus_1_logits_max_abs"].get<double>(), 1e-9);
-  EXPECT_NEAR(distance(kEncoder, false, [](ModelConfig* c) { c->activation = Activation::gelu_tanh; }),
-              sizes["tanh_gelu"].get<double>(), 1e-9);
+  EXPECT_NEAR(
+      distance(kEncoder, false, [](ModelConfig* c) { c->activation = Activation::gelu_tanh; }),
+      sizes["tanh_gelu"].get<double>(), 1e-9);
 }
 
 }  // namespace

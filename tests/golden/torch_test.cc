@@ -35,7 +35,7 @@ struct Golden {
 
 struct Variant {
   Arm arm;
-  const char* theta;        // part of the golden's names
+  const char* theta;  // part of the golden's names
   const char* config_file;
 };
 

@@ -16,8 +16,8 @@
 namespace ettin {
 namespace {
 
-using test::TinyOutput;
 using test::tiny_network;
+using test::TinyOutput;
 
 class Random {
  public:
@@ -57,9 +57,10 @@ std::vector<TinyOutput> run(const Network& network,
   const View logits = vocab_logits(network, hidden, last, arena);
   std::vector<TinyOutput> out;
   for (size_t n = 0; n < sequences.size(); ++n) {
-    out.push_back({to_host(*network.backend,
-                           hidden.slice_rows(batch.starts[n], batch.starts[n + 1] - batch.starts[n])),
-                   to_host(*network.backend, logits.slice_rows(static_cast<int64_t>(n), 1))});
+    out.push_back(
+        {to_host(*network.backend,
+                 hidden.slice_rows(batch.starts[n], batch.starts[n + 1] - batch.starts[n])),
+         to_host(*network.backend, logits.slice_rows(static_cast<int64_t>(n), 1))});
   }
   return out;
 }
@@ -147,8 +148,7 @@ TEST(Invariance, CachedChunksEqualOnePass) {
           const auto [stream, position] = origin[n];
           const auto count = static_cast<size_t>((batch.starts[n + 1] - batch.starts[n]) * 32);
           ASSERT_EQ(std::memcmp(hidden.data() + batch.starts[n] * 32,
-                                streams[stream].full.data() + position * 32,
-                                count * sizeof(float)),
+                                streams[stream].full.data() + position * 32, count * sizeof(float)),
                     0)
               << name << " position " << position;
         }
@@ -168,7 +168,8 @@ TEST(Invariance, HeadRowsAreIndependent) {
   const View hidden = backbone_forward(network, batch, {}, arena);
   std::vector<int64_t> all(100);
   std::iota(all.begin(), all.end(), 0);
-  const std::vector<float> full = to_host(*network.backend, vocab_logits(network, hidden, all, arena));
+  const std::vector<float> full =
+      to_host(*network.backend, vocab_logits(network, hidden, all, arena));
   for (const int64_t row : {0, 1, 50, 99}) {
     const int64_t one[] = {row};
     const std::vector<float> alone =

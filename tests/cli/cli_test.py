@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+"""The program from outside, on the embedded models. Standard library only.
+usage: cli_test.py ETTIN [unittest options, or names: tasks.Embed program.Input.test_pairs]
+"""
+import os
+import pathlib
+import sys
+import unittest
+
+os.environ["CLI_TEST_PROGRAM"] = str(pathlib.Path(sys.argv.pop(1)).resolve())
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.dont_write_bytecode = True
+
+import program  # noqa: E402  the program's path must be known before
+import tasks  # noqa: E402
+import tools  # noqa: E402
+
+
+def load_tests(loader, *_):
+    return unittest.TestSuite(loader.loadTestsFromModule(m) for m in (tasks, tools, program))
+
+
+if __name__ == "__main__":
+    unittest.main()
