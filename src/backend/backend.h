@@ -39,9 +39,9 @@ enum class Activation : uint8_t { identity, gelu, gelu_tanh, silu, relu, tanh };
 
 // What `linear` does with y = x W^T + b before it is stored.
 enum class Epilogue : uint8_t {
-  store,     // out = activation(y)
-  add,       // out += y: the residual stream; activation must be identity
-  gated,     // y = [u1 | u2], out = activation(u1) * u2; out has out_features / 2 columns
+  store,  // out = activation(y)
+  add,    // out += y: the residual stream; activation must be identity
+  gated,  // y = [u1 | u2], out = activation(u1) * u2; out has out_features / 2 columns
 };
 
 enum class Pooling : uint8_t { mean, cls, last, weighted_mean };
@@ -76,8 +76,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  virtual std::string_view name() const = 0;         // "ref", "cpu"
-  virtual std::string_view isa() const = 0;          // instruction set in use, e.g. "AVX3"
+  virtual std::string_view name() const = 0;  // "ref", "cpu"
+  virtual std::string_view isa() const = 0;   // instruction set in use, e.g. "AVX3"
   virtual Dtype activation_dtype() const = 0;
   virtual ThreadPool& threads() const = 0;
 
@@ -93,7 +93,7 @@ class Backend {
   // --- memory ----------------------------------------------------------------------------------
   // Uninitialised [rows, cols] in the activation type, valid as long as the arena's allocation.
   virtual View allocate(Arena& arena, int64_t rows, int64_t cols) const = 0;
-  virtual void copy_to_host(ConstView from, std::span<float> out) const = 0;   // rows * cols values
+  virtual void copy_to_host(ConstView from, std::span<float> out) const = 0;  // rows * cols values
   virtual void copy_to_host(ConstView from, std::span<double> out) const = 0;
 
   // --- forward ---------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ namespace ettin {
 namespace {
 
 void check_against_double(const std::shared_ptr<const Backend>& backend) {
-  static const auto truth_backend =
-      must_make({.name = "ref", .dtype = Dtype::f64, .threads = 1});
+  static const auto truth_backend = must_make({.name = "ref", .dtype = Dtype::f64, .threads = 1});
   std::map<Op, double> worst;  // largest share of the bound that an operation uses
   for (const OpCase& c : op_cases()) {
     SCOPED_TRACE(to_string(c));
@@ -22,7 +21,8 @@ void check_against_double(const std::shared_ptr<const Backend>& backend) {
     const std::vector<double> expected = truth.output(), actual = run.output();
     ASSERT_EQ(actual.size(), expected.size());
     ASSERT_FALSE(expected.empty());
-    const Difference d = compare(std::span<const double>(actual), std::span<const double>(expected));
+    const Difference d =
+        compare(std::span<const double>(actual), std::span<const double>(expected));
     EXPECT_EQ(d.non_finite, 0);
     EXPECT_LE(d.relative(), c.tolerance) << "at " << d.worst;
     if (c.tolerance > 0) {

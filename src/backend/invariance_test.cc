@@ -23,9 +23,7 @@ class Random {
   int64_t below(int64_t n) {
     return static_cast<int64_t>(random_bits(kSeed, stream_, next_++) % static_cast<uint64_t>(n));
   }
-  float real() {
-    return static_cast<float>(4 * random_uniform(kSeed, stream_, next_++) - 2);
-  }
+  float real() { return static_cast<float>(4 * random_uniform(kSeed, stream_, next_++) - 2); }
 
  private:
   uint64_t stream_, next_ = 0;
@@ -83,7 +81,8 @@ void run_layer(const Backend& b, const Layer& w, View x, const std::vector<int64
   std::vector<int32_t> positions;
   for (size_t n = 0; n + 1 < starts.size(); ++n) {
     for (int64_t r = starts[n]; r < starts[n + 1]; ++r) {
-      positions.push_back(static_cast<int32_t>((caches.empty() ? 0 : caches[n].past) + r - starts[n]));
+      positions.push_back(
+          static_cast<int32_t>((caches.empty() ? 0 : caches[n].past) + r - starts[n]));
     }
   }
   const View normed = b.allocate(arena, T, kHidden), qkv = b.allocate(arena, T, 3 * kHidden);
@@ -114,8 +113,8 @@ bool same_bits(const float* a, const Rows& b) {
   return std::memcmp(a, b.data(), b.size() * sizeof(float)) == 0;
 }
 
-constexpr int64_t kPoolLengths[] = {1, 2, 3, 4, 5, 7, 8, 13, 14, 15, 16, 17, 31, 33, 64, 65, 100,
-                                    127, 128, 129, 150, 200, 257};
+constexpr int64_t kPoolLengths[] = {1,  2,  3,  4,  5,   7,   8,   13,  14,  15,  16, 17,
+                                    31, 33, 64, 65, 100, 127, 128, 129, 150, 200, 257};
 
 TEST(Invariance, SubBatchesOrdersAndThreads) {
   std::vector<Rows> sequences;
@@ -131,7 +130,8 @@ TEST(Invariance, SubBatchesOrdersAndThreads) {
     const Layer layer(*by_threads[0][isa]);
     for (const AttentionSpec& spec : specs) {
       std::vector<Rows> alone;
-      for (const Rows& s : sequences) alone.push_back(run_batch(*by_threads[0][isa], layer, {&s}, spec));
+      for (const Rows& s : sequences)
+        alone.push_back(run_batch(*by_threads[0][isa], layer, {&s}, spec));
       Random random(40 + isa);
       for (int trial = 0; trial < 100; ++trial) {
         const Backend& b = *by_threads[static_cast<size_t>(random.below(4))][isa];
@@ -162,8 +162,11 @@ TEST(Invariance, CachedEqualsUncached) {
     AttentionSpec spec;
     int64_t capacity;
   };
-  const Case cases[] = {{{AttentionSpec::kUnlimited, 0}, 512}, {{63, 0}, 64}, {{64, 0}, 64},
-                        {{3, 0}, 4}, {{63, 0}, 100}};
+  const Case cases[] = {{{AttentionSpec::kUnlimited, 0}, 512},
+                        {{63, 0}, 64},
+                        {{64, 0}, 64},
+                        {{3, 0}, 4},
+                        {{63, 0}, 100}};
   constexpr int64_t kLength = 300;
   for (const auto& backend : cpu_backends(2)) {
     SCOPED_TRACE(backend->isa());
@@ -193,7 +196,8 @@ TEST(Invariance, CachedEqualsUncached) {
             const int64_t count = starts[n + 1] - starts[n];
             ASSERT_EQ(std::memcmp(x.data() + starts[n] * kHidden,
                                   expected[n].data() + caches[n].past * kHidden,
-                                  static_cast<size_t>(count * kHidden) * sizeof(float)), 0)
+                                  static_cast<size_t>(count * kHidden) * sizeof(float)),
+                      0)
                 << "window " << c.spec.left << ", ring of " << c.capacity << ", position "
                 << caches[n].past << ", " << count << " rows";
             caches[n].past += count;

@@ -81,8 +81,8 @@ TEST(CpuMath, ActivationsOfExtremes) {
     SCOPED_TRACE(isa.name);
     const cpu::RowKernels& k = cpu::row_kernels(isa.target);
     const std::vector<float> x = {inf, 1e30f, -1e30f, -200.0f, 200.0f, 0.0f, NAN};
-    for (const Activation a : {Activation::gelu, Activation::gelu_tanh, Activation::silu,
-                               Activation::tanh}) {
+    for (const Activation a :
+         {Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::tanh}) {
       std::vector<float> y(x.size());
       k.activate(a, x.data(), static_cast<int64_t>(x.size()), y.data());
       const bool tanh = a == Activation::tanh;
@@ -104,7 +104,8 @@ TEST(CpuMath, Exp) {
     const std::vector<float> x = grid(-87.2, 87.9, 3'000'001);
     std::vector<float> y(x.size());
     k.exp(x.data(), static_cast<int64_t>(x.size()), y.data());
-    const double worst = worst_error(x, y, [](double v) { return std::exp(v); }, 0);
+    const double worst = worst_error(
+        x, y, [](double v) { return std::exp(v); }, 0);
     std::printf("%s exp: largest relative error %.3g\n", std::string(isa.name).c_str(), worst);
     EXPECT_LE(worst, 2e-7);
     const float edge[] = {0.0f, -0.0f, -87.4f, -1e30f, -INFINITY, NAN};

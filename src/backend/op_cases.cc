@@ -143,8 +143,7 @@ std::vector<OpCase> make_cases() {
       }
     }
   }
-  for (const Pooling p :
-       {Pooling::mean, Pooling::cls, Pooling::last, Pooling::weighted_mean}) {
+  for (const Pooling p : {Pooling::mean, Pooling::cls, Pooling::last, Pooling::weighted_mean}) {
     for (const bool strided : {false, true}) {
       OpCase c = base(Op::pool, {1, 5, 64, 2, 300}, 37, 2e-7);
       c.pooling = p;
@@ -164,11 +163,11 @@ std::vector<OpCase> make_cases() {
   return cases;
 }
 
-constexpr std::string_view kOpNames[] = {"embed", "layer_norm", "linear", "rope", "attention",
-                                         "kv_append", "gather_rows", "pool", "l2_normalize",
-                                         "log_sum_exp", "top_k"};
-constexpr std::string_view kActivationNames[] = {"identity", "gelu", "gelu_tanh", "silu", "relu",
-                                                 "tanh"};
+constexpr std::string_view kOpNames[] = {"embed",        "layer_norm",  "linear",      "rope",
+                                         "attention",    "kv_append",   "gather_rows", "pool",
+                                         "l2_normalize", "log_sum_exp", "top_k"};
+constexpr std::string_view kActivationNames[] = {"identity", "gelu", "gelu_tanh",
+                                                 "silu",     "relu", "tanh"};
 constexpr std::string_view kEpilogueNames[] = {"store", "add", "gated"};
 constexpr std::string_view kPoolingNames[] = {"mean", "cls", "last", "weighted_mean"};
 

@@ -11,8 +11,17 @@
 namespace ettin {
 
 enum class Op : uint8_t {
-  embed, layer_norm, linear, rope, attention, kv_append, gather_rows, pool, l2_normalize,
-  log_sum_exp, top_k,
+  embed,
+  layer_norm,
+  linear,
+  rope,
+  attention,
+  kv_append,
+  gather_rows,
+  pool,
+  l2_normalize,
+  log_sum_exp,
+  top_k,
 };
 
 struct OpCase {

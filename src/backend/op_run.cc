@@ -181,17 +181,28 @@ struct OpRun::State {
 
   void run() {
     switch (c.op) {
-      case Op::embed: return b().embed(weight, ids, out);
-      case Op::layer_norm: return b().layer_norm(in, norm, out);
-      case Op::linear: return b().linear(in, weight, c.epilogue, c.activation, out);
-      case Op::rope: return b().rope(in, ids, table, c.heads);
-      case Op::attention: return b().attention(in, starts, c.spec, c.heads, caches, out);
-      case Op::kv_append: return b().kv_append(in, starts, caches);
-      case Op::gather_rows: return b().gather_rows(in, rows, out);
-      case Op::pool: return b().pool(in, starts, c.pooling, out);
-      case Op::l2_normalize: return b().l2_normalize(in);
-      case Op::log_sum_exp: return b().log_sum_exp(in, numbers);
-      case Op::top_k: return b().top_k(in, c.out, best);
+      case Op::embed:
+        return b().embed(weight, ids, out);
+      case Op::layer_norm:
+        return b().layer_norm(in, norm, out);
+      case Op::linear:
+        return b().linear(in, weight, c.epilogue, c.activation, out);
+      case Op::rope:
+        return b().rope(in, ids, table, c.heads);
+      case Op::attention:
+        return b().attention(in, starts, c.spec, c.heads, caches, out);
+      case Op::kv_append:
+        return b().kv_append(in, starts, caches);
+      case Op::gather_rows:
+        return b().gather_rows(in, rows, out);
+      case Op::pool:
+        return b().pool(in, starts, c.pooling, out);
+      case Op::l2_normalize:
+        return b().l2_normalize(in);
+      case Op::log_sum_exp:
+        return b().log_sum_exp(in, numbers);
+      case Op::top_k:
+        return b().top_k(in, c.out, best);
     }
   }
 

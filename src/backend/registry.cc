@@ -43,10 +43,10 @@ Result<std::shared_ptr<const Backend>> make_backend(const BackendOptions& option
       if (d == options.dtype) return entry.make(options);
       dtypes += fmt::format("{}{}", dtypes.empty() ? "" : ", ", dtype_name(d));
     }
-    return Status(StatusCode::invalid_argument,
-                  fmt::format("the {} backend does not compute in {}", entry.name,
-                              dtype_name(options.dtype)),
-                  fmt::format("it computes in: {}", dtypes));
+    return Status(
+        StatusCode::invalid_argument,
+        fmt::format("the {} backend does not compute in {}", entry.name, dtype_name(options.dtype)),
+        fmt::format("it computes in: {}", dtypes));
   }
   return Status(StatusCode::invalid_argument,
                 fmt::format("there is no backend named '{}'", options.name),

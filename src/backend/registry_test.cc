@@ -37,9 +37,8 @@ TEST(Registry, IsaCanBeLimited) {
   for (const cpu::Isa& isa : cpu::available_isas()) {
     ::setenv("ETTIN_ISA", std::string(isa.name).c_str(), 1);
     std::string got(must_make({.name = "cpu", .threads = 1})->isa());
-    std::transform(got.begin(), got.end(), got.begin(), [](char c) {
-      return static_cast<char>(std::tolower(c));
-    });
+    std::transform(got.begin(), got.end(), got.begin(),
+                   [](char c) { return static_cast<char>(std::tolower(c)); });
     EXPECT_EQ(got, isa.name);
   }
   ::setenv("ETTIN_ISA", "mmx", 1);

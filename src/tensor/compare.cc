@@ -39,8 +39,6 @@ Difference compare(std::span<const float> a, std::span<const double> b) {
 Difference compare(std::span<const double> a, std::span<const double> b) {
   return compare_any(a, b);
 }
-Difference compare(std::span<const float> a, std::span<const float> b) {
-  return compare_any(a, b);
-}
+Difference compare(std::span<const float> a, std::span<const float> b) { return compare_any(a, b); }
 
 }  // namespace ettin

@@ -22,8 +22,8 @@ struct LinearWeight {
   int64_t in_features = 0;
   Dtype dtype = Dtype::f32;  // of the stored elements
   WeightLayout layout = WeightLayout::row_major;
-  int32_t panel_width = 0;   // panels only; the last panel is padded with zero columns
-  bool gated = false;        // packed for Epilogue::gated: activated and gate rows interleaved
+  int32_t panel_width = 0;  // panels only; the last panel is padded with zero columns
+  bool gated = false;       // packed for Epilogue::gated: activated and gate rows interleaved
   std::shared_ptr<const Buffer> data;
   std::shared_ptr<const Buffer> bias;  // in the backend's activation type, or null
 

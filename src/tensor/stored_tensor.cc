@@ -29,11 +29,16 @@ void read_any(const StoredTensor& t, uint64_t first, std::span<Out> out) {
   ETTIN_CHECK((first + out.size()) * size <= t.bytes.size());
   const std::byte* from = t.bytes.data() + first * size;
   switch (t.dtype) {
-    case Dtype::f64: return convert_elements<double>(from, out, [](double v) { return v; });
-    case Dtype::f32: return convert_elements<float>(from, out, [](float v) { return v; });
-    case Dtype::f16: return convert_elements<uint16_t>(from, out, fp16_to_float);
-    case Dtype::bf16: return convert_elements<uint16_t>(from, out, bf16_to_float);
-    default: ETTIN_CHECK(false && "floating dtype");
+    case Dtype::f64:
+      return convert_elements<double>(from, out, [](double v) { return v; });
+    case Dtype::f32:
+      return convert_elements<float>(from, out, [](float v) { return v; });
+    case Dtype::f16:
+      return convert_elements<uint16_t>(from, out, fp16_to_float);
+    case Dtype::bf16:
+      return convert_elements<uint16_t>(from, out, bf16_to_float);
+    default:
+      ETTIN_CHECK(false && "floating dtype");
   }
 }
 

@@ -39,8 +39,7 @@ struct BasicView {
   }
 
   operator BasicView<const Byte>() const  // NOLINT: a mutable view is a const view
-    requires(!std::is_const_v<Byte>)
-  {
+      requires(!std::is_const_v<Byte>) {
     return {data, dtype, rows, cols, stride};
   }
 };

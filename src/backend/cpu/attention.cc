@@ -29,8 +29,8 @@ namespace {
 using cpu::AttentionTask;
 using cpu::HeadRows;
 
-constexpr int64_t kBlock = 128;     // keys
-constexpr int64_t kQueries = 112;   // at most, of one task
+constexpr int64_t kBlock = 128;      // keys
+constexpr int64_t kQueries = 112;    // at most, of one task
 constexpr float kLowest = -3.0e38f;  // running maximum before the first key; never -inf - -inf
 static_assert(kBlock % kPanel == 0);
 
@@ -38,15 +38,15 @@ constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * t
 
 // The parts of the scratch memory, each a multiple of 64 bytes.
 struct Scratch {
-  int64_t padded;       // head_dim in whole panels
-  float* queries;       // [kQueries, head_dim], scaled
-  float* keys;          // panels [kBlock / kPanel][head_dim, kPanel]
-  float* values;        // panels [padded / kPanel][kBlock, kPanel]
-  float* scores;        // [kTileRows, kBlock]
-  float* sums;          // [kQueries, padded]: weighted values
-  float* most;          // [kQueries]: largest score so far
-  float* total;         // [kQueries]: sum of the weights
-  int64_t floats;       // of all
+  int64_t padded;  // head_dim in whole panels
+  float* queries;  // [kQueries, head_dim], scaled
+  float* keys;     // panels [kBlock / kPanel][head_dim, kPanel]
+  float* values;   // panels [padded / kPanel][kBlock, kPanel]
+  float* scores;   // [kTileRows, kBlock]
+  float* sums;     // [kQueries, padded]: weighted values
+  float* most;     // [kQueries]: largest score so far
+  float* total;    // [kQueries]: sum of the weights
+  int64_t floats;  // of all
 
   Scratch(float* base, int64_t head_dim) : padded(round_up(head_dim, kPanel)), floats(0) {
     const auto take = [&](int64_t count) {
@@ -164,8 +164,8 @@ void attend(const AttentionTask& task, float* scratch) {
   const int64_t last = std::min(task.end_position, p0 + task.rows + task.spec.right);
   const int64_t tile_rows = even_tile_rows(task.rows);
   for (int64_t block = first / kBlock * kBlock; block < last; block += kBlock) {
-    pack_block(task, block,
-               {std::max<int64_t>(0, first - block), std::min(kBlock, last - block)}, s);
+    pack_block(task, block, {std::max<int64_t>(0, first - block), std::min(kBlock, last - block)},
+               s);
     for (int64_t row = 0; row < task.rows; row += tile_rows) {
       const int64_t rows = std::min(tile_rows, task.rows - row);
       const Range tile = {seen_in_block(task, p0 + row, block).first,

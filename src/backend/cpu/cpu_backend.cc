@@ -104,8 +104,9 @@ class CpuBackend final : public Backend {
     const int64_t most = std::max(matrix_.max_rows, fitting / matrix_.max_rows * matrix_.max_rows);
     const int64_t row_blocks = ceil_div(x.rows, most);
     const int64_t block_rows =
-        row_blocks == 0 ? 0
-                        : ceil_div(ceil_div(x.rows, row_blocks), matrix_.max_rows) * matrix_.max_rows;
+        row_blocks == 0
+            ? 0
+            : ceil_div(ceil_div(x.rows, row_blocks), matrix_.max_rows) * matrix_.max_rows;
     // Enough parts for an even load, none too small to be worth handing out.
     const int64_t useful = std::max<int64_t>(1, block_rows * panels * panel_flops / kMinTaskFlops);
     const int64_t wanted = ceil_div(int64_t{kTasksPerThread} * threads_.size(), row_blocks + 1);
@@ -278,7 +279,7 @@ class CpuBackend final : public Backend {
  private:
   static constexpr int64_t kRowBlockFloats = 128 * 1024;  // 512 KiB
   static constexpr int64_t kMinTaskFlops = 100'000;       // about 1 us
-  static constexpr int64_t kMinRegionFlops = 400'000;     // below, a region costs more than it saves
+  static constexpr int64_t kMinRegionFlops = 400'000;  // below, a region costs more than it saves
   static constexpr int64_t kMinRegionElements = 16 * 1024;
   static constexpr int kTasksPerThread = 8;
 
@@ -302,7 +303,8 @@ class CpuBackend final : public Backend {
       for (int64_t r = 0; r < rows; ++r) fn(r);
       return;
     }
-    const int64_t per_task = std::max<int64_t>(1, kMinRegionElements / 4 / std::max<int64_t>(1, cols));
+    const int64_t per_task =
+        std::max<int64_t>(1, kMinRegionElements / 4 / std::max<int64_t>(1, cols));
     threads_.parallel_for(ceil_div(rows, per_task), [&](int64_t task, int) {
       const int64_t end = std::min(rows, (task + 1) * per_task);
       for (int64_t r = task * per_task; r < end; ++r) fn(r);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr Isa kIsas[] = {
 #if HWY_ARCH_X86
-    {"avx3", HWY_AVX3}, {"avx2", HWY_AVX2}, {"sse4", HWY_SSE4},
+    {"avx3", HWY_AVX3},     {"avx2", HWY_AVX2},     {"sse4", HWY_SSE4},
 #elif HWY_ARCH_ARM
     {"neon", HWY_NEON},
 #endif

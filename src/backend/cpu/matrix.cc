@@ -105,7 +105,7 @@ void pack_panel(const float* const* rows, int64_t k, float* panel) {
 
 const cpu::MatrixKernels* matrix_table() {
   static const cpu::MatrixKernels kTable = {hwy::TargetName(HWY_TARGET), kPanel, kTileRows,
-                                                linear_any, pack_panel};
+                                            linear_any, pack_panel};
   return &kTable;
 }
 

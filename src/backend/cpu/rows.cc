@@ -121,7 +121,7 @@ void exp_all(const float* x, int64_t n, float* out) {
 }  // namespace
 
 const cpu::RowKernels* row_table() {
-  static constexpr cpu::RowKernels kTable = {layer_norm, rotate,   l2_normalize,
+  static constexpr cpu::RowKernels kTable = {layer_norm,  rotate,   l2_normalize,
                                              log_sum_exp, activate, exp_all};
   return &kTable;
 }

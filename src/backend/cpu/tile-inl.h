@@ -45,12 +45,12 @@ constexpr int64_t panels_at_once(int64_t rows, int64_t left) {
 }
 
 struct TileArgs {
-  const float* a;       // [rows, k]
+  const float* a;  // [rows, k]
   ptrdiff_t a_stride;
-  const float* b;       // panels [k, kPanel]
-  ptrdiff_t b_stride;   // floats from one panel to the next
+  const float* b;      // panels [k, kPanel]
+  ptrdiff_t b_stride;  // floats from one panel to the next
   int64_t k;
-  float* c;             // [rows, panels * kPanel]
+  float* c;  // [rows, panels * kPanel]
   ptrdiff_t c_stride;
 };
 
@@ -64,8 +64,7 @@ HWY_NOINLINE void tile(const TileArgs& args) {
   for (int r = 0; r < kRows; ++r) {
     ETTIN_UNROLL
     for (int v = 0; v < kVecs; ++v) {
-      sum[r][v] = kAccumulate ? hn::LoadU(d, args.c + r * args.c_stride + v * kLanes)
-                              : hn::Zero(d);
+      sum[r][v] = kAccumulate ? hn::LoadU(d, args.c + r * args.c_stride + v * kLanes) : hn::Zero(d);
     }
   }
   const float* HWY_RESTRICT a = args.a;
@@ -130,7 +129,8 @@ inline int64_t even_tile_rows(int64_t rows) {
 }
 
 // panel[k * kPanel + c] = rows[c][k] for c < count; the other columns are not touched.
-HWY_NOINLINE inline void transpose_rows(const float* const* rows, int64_t count, int64_t k, float* panel) {
+HWY_NOINLINE inline void transpose_rows(const float* const* rows, int64_t count, int64_t k,
+                                        float* panel) {
   int64_t c = 0;
 #if HWY_TARGET != HWY_SCALAR  // squares of 4 x 4
   const hn::FixedTag<float, 4> d;

@@ -249,7 +249,8 @@ class RefBackend final : public Backend {
       const T* x = row(logits, m);
       const double largest = static_cast<double>(*std::max_element(x, x + logits.cols));
       double sum = 0;
-      for (int64_t c = 0; c < logits.cols; ++c) sum += std::exp(static_cast<double>(x[c]) - largest);
+      for (int64_t c = 0; c < logits.cols; ++c)
+        sum += std::exp(static_cast<double>(x[c]) - largest);
       out[to_size(m)] = std::isfinite(largest) ? largest + std::log(sum) : largest;
     }
   }
