@@ -183,6 +183,53 @@ TEST(Tasks, PoolingAgainstHiddenStates) {
   EXPECT_NE(model.embed(texts, unknown).status().hint().find("mean"), std::string::npos);
 }
 
+// A sentence-transformers folder: its pooling, its dense layer with tanh, its prompt, its length.
+TEST(Tasks, EmbedFollowsTheSentenceTransformersFolder) {
+  const Folder folder(kEncoder, Head::none);
+  const test::TempDir& d = folder.directory;
+  d.write("modules.json", R"([
+    {"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},
+    {"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"},
+    {"idx":2,"name":"2","path":"2_Dense","type":"sentence_transformers.models.Dense"},
+    {"idx":3,"name":"3","path":"3_Normalize","type":"sentence_transformers.models.Normalize"}])");
+  d.write(
+      "1_Pooling/config.json",
+      R"({"word_embedding_dimension":32,"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":false})");
+  d.write("2_Dense/config.json", R"({"in_features":32,"out_features":2,"bias":true,
+    "activation_function":"torch.nn.modules.activation.Tanh"})");
+  std::vector<float> weight(2 * kHidden), bias{0.5f, -0.25f};
+  for (size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<float>(i % 7) * 0.1f - 0.3f;
+  const std::vector<StoredTensor> tensors{
+      {"linear.weight", Dtype::f32, {2, kHidden}, std::as_bytes(std::span(weight))},
+      {"linear.bias", Dtype::f32, {2}, std::as_bytes(std::span(bias))}};
+  ASSERT_TRUE(write_safetensors(d.path() + "/2_Dense/model.safetensors", tensors).ok());
+  d.write("config_sentence_transformers.json", R"({"prompts":{"query":"find: "}})");
+  d.write("sentence_bert_config.json", R"({"max_seq_length":8})");
+
+  const Model model = folder.load();
+  EmbedOptions options;
+  options.prompt_name = "query";
+  const EmbedResult r = *model.embed({{"one"}}, options);
+  ASSERT_EQ(r.dimensions, 2);
+  const ForwardOutput raw = forward_of(model, model.tokenize({"find: one"})->ids);
+  double expected[2], square = 0;
+  for (size_t o = 0; o < 2; ++o) {
+    double sum = static_cast<double>(bias[o]);
+    for (size_t c = 0; c < kHidden; ++c) {
+      sum += static_cast<double>(weight[o * kHidden + c]) * static_cast<double>(raw.hidden[c]);
+    }
+    expected[o] = std::tanh(sum);
+    square += expected[o] * expected[o];
+  }
+  for (size_t o = 0; o < 2; ++o) EXPECT_NEAR(r.values[o], expected[o] / std::sqrt(square), 1e-5);
+
+  const Status too_long = model.embed({{"one two three four five six seven"}}).status();
+  EXPECT_EQ(too_long.code(), StatusCode::too_long);
+  EXPECT_NE(too_long.message().find("at most 8"), std::string::npos) << too_long.message();
+  options.prompt_name = "answer";
+  EXPECT_NE(model.embed({{"one"}}, options).status().hint().find("query"), std::string::npos);
+}
+
 // The causal score is a product of conditional probabilities of one pass; the masked one takes a
 // pass per token.
 TEST(Tasks, ScoresAgainstForward) {
