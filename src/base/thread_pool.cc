@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <map>
 
 namespace ettin {
 namespace {
@@ -24,6 +25,16 @@ int available_cpus() {
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
   return std::max(1, CPU_COUNT(&set));
+}
+
+std::shared_ptr<ThreadPool> shared_thread_pool(int threads) {
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<ThreadPool>> pools;
+  const int size = threads > 0 ? threads : available_cpus();
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<ThreadPool> pool = pools[size].lock();
+  if (!pool) pools[size] = pool = std::make_shared<ThreadPool>(size);
+  return pool;
 }
 
 ThreadPool::ThreadPool(int threads) {

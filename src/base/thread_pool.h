@@ -1,4 +1,4 @@
-// The only thread pool of the process.
+// The thread pool: every model that asks for the same number of threads shares one.
 //
 // parallel_for hands out task indices dynamically, so a task's result must depend on its index
 // alone, never on the worker or on the number of threads: that is what makes every result of ettin
@@ -56,6 +56,9 @@ class ThreadPool {
   void* context_ = nullptr;
   std::vector<std::thread> workers_;
 };
+
+// The pool of this size (0: the CPUs), made for its first user and ended with its last.
+std::shared_ptr<ThreadPool> shared_thread_pool(int threads);
 
 // CPUs in this process's affinity mask, at least 1.
 int available_cpus();

@@ -40,5 +40,15 @@ TEST(ThreadPool, SeveralCallersTakeTurns) {
   EXPECT_EQ(sum.load(), 4 * 200 * 45);
 }
 
+TEST(SharedThreadPool, OnePerSizeAsLongAsItHasUsers) {
+  const auto two = shared_thread_pool(2);
+  EXPECT_EQ(two->size(), 2);
+  EXPECT_EQ(shared_thread_pool(2), two);
+  EXPECT_NE(shared_thread_pool(3), two);
+  EXPECT_EQ(shared_thread_pool(0)->size(), available_cpus());
+  std::weak_ptr<ThreadPool> three = shared_thread_pool(3);
+  EXPECT_TRUE(three.expired());
+}
+
 }  // namespace
 }  // namespace ettin

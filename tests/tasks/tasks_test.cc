@@ -192,9 +192,9 @@ TEST(Tasks, EmbedFollowsTheSentenceTransformersFolder) {
     {"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"},
     {"idx":2,"name":"2","path":"2_Dense","type":"sentence_transformers.models.Dense"},
     {"idx":3,"name":"3","path":"3_Normalize","type":"sentence_transformers.models.Normalize"}])");
-  d.write(
-      "1_Pooling/config.json",
-      R"({"word_embedding_dimension":32,"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":false})");
+  d.write("1_Pooling/config.json",
+          R"({"word_embedding_dimension":32,"pooling_mode_cls_token":true,)"
+          R"("pooling_mode_mean_tokens":false})");
   d.write("2_Dense/config.json", R"({"in_features":32,"out_features":2,"bias":true,
     "activation_function":"torch.nn.modules.activation.Tanh"})");
   std::vector<float> weight(2 * kHidden), bias{0.5f, -0.25f};

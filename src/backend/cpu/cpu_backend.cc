@@ -25,7 +25,8 @@ class CpuBackend final : public Backend {
       : matrix_(cpu::matrix_kernels(targets)),
         attention_(cpu::attention_kernels(targets)),
         rows_(cpu::row_kernels(targets)),
-        threads_(threads) {}
+        pool_(shared_thread_pool(threads)),
+        threads_(*pool_) {}
 
   std::string_view name() const override { return "cpu"; }
   std::string_view isa() const override { return matrix_.isa; }
@@ -330,7 +331,8 @@ class CpuBackend final : public Backend {
   const cpu::MatrixKernels& matrix_;
   const cpu::AttentionKernels& attention_;
   const cpu::RowKernels& rows_;
-  mutable ThreadPool threads_;
+  const std::shared_ptr<ThreadPool> pool_;
+  ThreadPool& threads_;
 };
 
 }  // namespace

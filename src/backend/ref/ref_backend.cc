@@ -20,7 +20,7 @@ using ref::dot;
 template <class T>
 class RefBackend final : public Backend {
  public:
-  explicit RefBackend(int threads) : threads_(threads) {}
+  explicit RefBackend(int threads) : pool_(shared_thread_pool(threads)), threads_(*pool_) {}
 
   std::string_view name() const override { return "ref"; }
   std::string_view isa() const override { return "scalar"; }
@@ -297,7 +297,8 @@ class RefBackend final : public Backend {
     }
   }
 
-  mutable ThreadPool threads_;
+  const std::shared_ptr<ThreadPool> pool_;
+  ThreadPool& threads_;
 };
 
 }  // namespace
