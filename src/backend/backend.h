@@ -10,7 +10,7 @@
 //  - Shapes are preconditions checked with ETTIN_CHECK: the model layer guarantees them, files and
 //    users cannot reach them. Views have the backend's activation type unless said otherwise.
 //  - Thread safety: const methods may run concurrently on different outputs. A backend owns or
-//    borrows the one thread pool of the process.
+//    borrows the thread pool that the models of the process share.
 //
 // Letters: T rows (tokens of a ragged batch), N sequences, H hidden size, A heads, D = H/A,
 // V vocabulary, M wanted rows.
