@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import unittest
@@ -259,8 +260,9 @@ class Terminal(CliTest):
     """What only a terminal gets to see."""
 
     @staticmethod
-    def on_terminal(streams, *args):
-        """Code and bytes of a run whose `streams` ("stdout", "stderr") are a terminal."""
+    def on_terminal(streams, *args, interrupt_at=None):
+        """Code and bytes of a run whose `streams` ("stdout", "stderr") are a terminal; interrupted
+        when the bytes match `interrupt_at`."""
         try:
             ours, theirs = pty.openpty()
         except OSError as error:  # a container without /dev/pts
@@ -279,15 +281,20 @@ class Terminal(CliTest):
                 if not piece:
                     break
                 seen += piece
+                if interrupt_at and re.search(interrupt_at, seen):
+                    child.send_signal(signal.SIGINT)
+                    interrupt_at = None
             os.close(ours)
             return child.wait(60), seen.decode("utf-8")
 
     def test_progress(self):
-        texts = self.file("in.txt", "many words of a text " * 20 + "\n")
-        texts.write_text(texts.read_text() * 1500)
-        code, seen = self.on_terminal(["stderr"], "embed", "--json", "--lines", "--input", texts)
-        self.assertEqual(code, 0)
-        self.assertRegex(seen, r"\r\x1b\[K.* \d+ %  [\d,]+ texts")
+        # Far more than can be done before the first line about it, on any machine.
+        texts = self.file("in.txt", "a few words of a text\n" * 200000)
+        shown = r"\r\x1b\[K.* \d+ %  [\d,]+ texts"
+        code, seen = self.on_terminal(["stderr"], "embed", "--json", "--lines", "--input", texts,
+                                      interrupt_at=shown.encode())
+        self.assertEqual(code, -signal.SIGINT)
+        self.assertRegex(seen, shown)
         self.assertTrue(seen.endswith("\r\x1b[K"))  # and wiped
 
     def test_generate_shows_the_prompt(self):
