@@ -141,8 +141,10 @@ void Console::error(const Status& status, bool as_json) {
 
 void Console::draw_progress(std::string_view text) {
   if (!can_animate() || (text.empty() && !progress_shown.load())) return;
+  // Between these two a SIGINT wipes once too often rather than once too seldom.
+  if (!text.empty()) progress_shown.store(true);
   put_error(fmt::format("{}{}", kWipeLine, text));
-  progress_shown.store(!text.empty());
+  if (text.empty()) progress_shown.store(false);
 }
 
 std::string Console::out(Style style, std::string_view text) const {
