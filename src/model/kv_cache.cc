@@ -11,21 +11,19 @@ KvCache::KvCache(const ModelConfig& config, Dtype dtype)
     : hidden_size_(config.hidden_size), dtype_(dtype) {
   ETTIN_CHECK(config.arm.direction == Direction::causal);
   layers_.resize(static_cast<size_t>(config.num_layers));
-  const auto row = static_cast<size_t>(hidden_size_) * dtype_bytes(dtype_);
   for (size_t l = 0; l < layers_.size(); ++l) {
-    if (config.layer_is_global[l]) continue;
-    layers_[l].ring = true;
-    layers_[l].capacity = config.causal_window_keys;
-    layers_[l].keys = Buffer(static_cast<size_t>(layers_[l].capacity) * row);
-    layers_[l].values = Buffer(static_cast<size_t>(layers_[l].capacity) * row);
+    if (!config.layer_is_global[l]) layers_[l].most = config.causal_window_keys;
   }
 }
 
 void KvCache::reserve(int64_t count) {
   const auto row = static_cast<size_t>(hidden_size_) * dtype_bytes(dtype_);
   for (Layer& l : layers_) {
-    if (l.ring || l.capacity >= past_ + count) continue;
-    const int64_t capacity = std::max({past_ + count, 2 * l.capacity, int64_t{64}});
+    const int64_t needed = std::min(past_ + count, l.most);
+    if (l.capacity >= needed) continue;
+    // The window's length is a number in a file: memory follows the positions instead. A ring that
+    // can still grow has not wrapped, so position p lies in row p before and after.
+    const int64_t capacity = std::min(std::max({needed, 2 * l.capacity, int64_t{64}}), l.most);
     for (Buffer* b : {&l.keys, &l.values}) {
       Buffer grown(static_cast<size_t>(capacity) * row);
       if (past_ > 0) std::memcpy(grown.data(), b->data(), static_cast<size_t>(past_) * row);

@@ -1,6 +1,6 @@
-// Keys and values of one sequence over all layers: a ring of the window's length for local layers,
-// a growing store for global ones. Only causal models have one: a bidirectional token's keys change
-// with every token that is added.
+// Keys and values of one sequence over all layers, growing with it: up to the window's length for
+// local layers, which are rings from there on, without end for global ones. Only causal models have
+// one: a bidirectional token's keys change with every token that is added.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ class KvCache {
 
   int64_t past() const { return past_; }
 
-  // Makes room for `count` more positions in every global layer.
+  // Makes room for `count` more positions.
   void reserve(int64_t count);
   // Layer `layer` as the backend wants it; valid until the next reserve().
   KvView layer(int64_t layer) const;
@@ -32,8 +32,8 @@ class KvCache {
  private:
   struct Layer {
     Buffer keys, values;
-    int64_t capacity = 0;
-    bool ring = false;
+    int64_t capacity = 0;      // positions that fit now
+    int64_t most = INT64_MAX;  // positions that are ever needed
   };
   int64_t hidden_size_;
   Dtype dtype_;
