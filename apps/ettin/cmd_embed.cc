@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "command.h"
+#include "formats/npy.h"
 #include "model_flags.h"
-#include "npy_file.h"
 #include "text_layout.h"
 #include "text_task.h"
 
@@ -88,9 +88,9 @@ class Embed : public Command {
     options_.over_length = texts_.over_length();
     if (pooling_ != "auto") options_.pooling = pooling_;
     if (normalize_ || no_normalize_) options_.normalize = normalize_;
-    std::optional<NpyFile> file;
+    std::optional<NpyWriter> file;
     if (!output_.empty()) {
-      ETTIN_ASSIGN_OR_RETURN(NpyFile created, NpyFile::create(output_));
+      ETTIN_ASSIGN_OR_RETURN(NpyWriter created, NpyWriter::create(output_));
       file.emplace(std::move(created));
     }
     TruncationNotices notices(console);

@@ -218,10 +218,18 @@ TEST(Npy, WritesTheHeaderNumPyExpects) {
   const TempDir directory;
   const std::string path = directory.path() + "/x.npy";
   const std::vector<float> values{1, 2, 3, 4, 5, 6};
-  const std::vector<std::pair<std::vector<uint64_t>, std::string>> shapes{
-      {{2, 3}, "(2, 3)"}, {{6}, "(6,)"}, {{1, 6, 1}, "(1, 6, 1)"}};
-  for (const auto& [shape, text] : shapes) {
-    ASSERT_TRUE(write_npy(path, values, shape).ok());
+  for (const auto& [columns, text] :
+       {std::pair<int64_t, std::string>{3, "(2, 3)"}, {6, "(1, 6)"}}) {
+    Result<NpyWriter> npy = NpyWriter::create(path);
+    ASSERT_TRUE(npy.ok()) << npy.status().to_string();
+    for (size_t row = 0; row < values.size(); row += static_cast<size_t>(columns)) {
+      const auto one = std::span(values).subspan(row, static_cast<size_t>(columns));
+      ASSERT_TRUE(npy->add(one, columns).ok());
+    }
+    EXPECT_EQ(npy->rows(), 6 / columns);
+    EXPECT_EQ(npy->columns(), columns);
+    EXPECT_FALSE(std::filesystem::exists(path));  // complete or absent
+    ASSERT_TRUE(npy->finish().ok());
     const std::string contents = slurp(path);
     ASSERT_EQ(contents.size(), 128U + 24U);
     EXPECT_EQ(contents.substr(0, 10), std::string("\x93NUMPY\x01\x00\x76\x00", 10));
@@ -229,9 +237,16 @@ TEST(Npy, WritesTheHeaderNumPyExpects) {
               10U);
     EXPECT_EQ(contents[127], '\n');
     EXPECT_EQ(contents.substr(128), std::string(reinterpret_cast<const char*>(values.data()), 24));
+    std::filesystem::remove(path);
   }
-  const std::vector<uint64_t> wrong{7};
-  EXPECT_EQ(write_npy(path, values, wrong).code(), StatusCode::invalid_argument);
+  {
+    Result<NpyWriter> npy = NpyWriter::create(path);
+    EXPECT_EQ(npy->add(values, 4).code(), StatusCode::invalid_argument);
+    EXPECT_EQ(npy->add(values, 0).code(), StatusCode::invalid_argument);
+    ASSERT_TRUE(npy->add(values, 2).ok());
+    EXPECT_EQ(npy->add(values, 3).code(), StatusCode::invalid_argument);
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));  // given up: nothing is left
 }
 
 TEST(SharedData, ReadsTheModelsAndGoldens) {
