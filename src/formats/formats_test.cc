@@ -252,7 +252,7 @@ TEST(Npy, WritesTheHeaderNumPyExpects) {
 TEST(SharedData, ReadsTheModelsAndGoldens) {
   const std::string shared = ETTIN_SHARED_DIR;
   if (!std::filesystem::exists(shared + "/models/seedling-encoder/model.safetensors")) {
-    GTEST_SKIP() << "shared data is absent";
+    GTEST_SKIP() << "SKIPPED: shared data is absent";
   }
   for (const char* model :
        {"/models/seedling-encoder", "/models/seedling-decoder", "/data/golden/torch/micro-encoder",

@@ -82,7 +82,8 @@ std::string decode_column(const std::string& column) {
 
 TEST(Nfc, ConformsToUnicode) {
   const std::string file = conformance_file();
-  if (file.empty()) GTEST_SKIP() << "Debian's unicode-data is not installed: nothing compared";
+  if (file.empty())
+    GTEST_SKIP() << "SKIPPED: Debian's unicode-data is not installed: nothing compared";
   std::istringstream lines(file);
   size_t tests = 0;
   bool single_characters = false;  // in part 1
@@ -189,7 +190,7 @@ TEST(Unicode, WordCharactersAreThoseOfTheStandard) {
   const std::string properties = "/usr/share/unicode/DerivedCoreProperties.txt";
   const std::string characters = "/usr/share/unicode/UnicodeData.txt";
   if (!file_exists(properties) || !file_exists(characters)) {
-    GTEST_SKIP() << "Debian's unicode-data is not installed: nothing compared";
+    GTEST_SKIP() << "SKIPPED: Debian's unicode-data is not installed: nothing compared";
   }
   std::vector<bool> word(0x110000, false);
   word[0x200c] = word[0x200d] = true;

@@ -2,23 +2,16 @@
 // a tokenizer.json put together from parts.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 #include "base/file.h"
 #include "base/rng.h"
+#include "base/test_files.h"
 #include "base/utf8.h"
 #include "text/tokenizer.h"
 
@@ -26,11 +19,6 @@ namespace ettin::test {
 
 inline const std::string kModernBert = ETTIN_SHARED_DIR "/data/tokenizer/tokenizer.json";
 inline const std::string kSeedling = ETTIN_SOURCE_DIR "/models/seedling-encoder/tokenizer.json";
-
-inline std::string slurp(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
 
 inline std::shared_ptr<const Tokenizer> must_load(const std::string& path) {
   auto loaded = Tokenizer::load_file(path);
@@ -43,30 +31,6 @@ inline const Tokenizer& any_tokenizer() {
   static const auto loaded = must_load(file_exists(kModernBert) ? kModernBert : kSeedling);
   return *loaded;
 }
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = std::filesystem::temp_directory_path() / "ettin-text-XXXXXX";
-    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
-    path_ = pattern;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-
-  const std::string& path() const { return path_; }
-  void write(const std::string& name, std::string_view contents) const {
-    std::ofstream(path_ + "/" + name, std::ios::binary)
-        .write(contents.data(), static_cast<std::streamsize>(contents.size()));
-  }
-
- private:
-  std::string path_;
-};
 
 // A good tokenizer.json over the symbols a, b, c, space and 's', with parts to be replaced; an
 // empty part is left out.

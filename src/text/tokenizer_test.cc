@@ -13,7 +13,7 @@ std::vector<int32_t> ids_of(const Json& list) { return list.get<std::vector<int3
 
 TEST(Tokenizer, EqualsThePublishedResults) {
   const std::string path = ETTIN_SHARED_DIR "/data/tokenizer/golden.json";
-  if (!file_exists(path)) GTEST_SKIP() << "no " << path << ": nothing compared";
+  if (!file_exists(path)) GTEST_SKIP() << "SKIPPED: no " << path << ": nothing compared";
   const auto tokenizer = must_load(kModernBert);
   const auto golden = parse_json_file(path);
   ASSERT_TRUE(golden.ok()) << golden.status().to_string();
@@ -40,7 +40,8 @@ TEST(Tokenizer, EqualsThePublishedResults) {
 }
 
 TEST(Tokenizer, KnowsThePublishedVocabulary) {
-  if (!file_exists(kModernBert)) GTEST_SKIP() << "no " << kModernBert << ": nothing compared";
+  if (!file_exists(kModernBert))
+    GTEST_SKIP() << "SKIPPED: no " << kModernBert << ": nothing compared";
   const auto tokenizer = must_load(kModernBert);
   EXPECT_EQ(tokenizer->vocab_size(), 50368);
   EXPECT_EQ(tokenizer->token_id("ĠParis"), 7785);
@@ -104,7 +105,8 @@ TEST(Tokenizer, OffsetsReferToTheGivenText) {
 }
 
 TEST(Tokenizer, OffsetsOfComposedCharacters) {
-  if (!file_exists(kModernBert)) GTEST_SKIP() << "no " << kModernBert << ": nothing compared";
+  if (!file_exists(kModernBert))
+    GTEST_SKIP() << "SKIPPED: no " << kModernBert << ": nothing compared";
   const auto tokenizer = must_load(kModernBert);
   EncodeOptions options;
   options.with_offsets = true;
