@@ -1,8 +1,9 @@
 // Status and Result<T>: how every ettin function that can fail on outside input reports it.
 //
 // A Status carries a code, a message that names the file and the key, and a hint that names the
-// remedy. Both types are values: cheap to move, safe to copy, no exception crosses the library's
-// border. Thread safety: as for any value type.
+// remedy. Both types are values: cheap to move, safe to copy. No exception crosses the library's
+// border but std::bad_alloc, when the machine has no memory left. Thread safety: as for any value
+// type.
 #pragma once
 
 #include <cstdint>
