@@ -50,23 +50,14 @@ class Classify : public Command {
     ETTIN_ASSIGN_OR_RETURN(const Model model, model_.load(console, kDefaultEncoder));
     options_.function = function_named(function_);
     options_.over_length = texts_.over_length();
-    TruncationNotices notices(console);
-    bool first = true;
     TextTask<ClassifyResult> task;
     task.compute = [&](auto inputs) { return model.classify(inputs, options_); };
+    task.cut_to = cut_to<ClassifyResult>;
+    if (json) task.to_json = [&](const ClassifyResult& result) { return answer_json(result); };
     task.show = [&](const Record& record, const ClassifyResult& result) {
-      if (result.truncated) notices.add(record, result.num_tokens);
-      if (json) {
-        write_json(console, record, answer_json(result));
-      } else {
-        if (!first) console.line();
-        show(console, record, result);
-      }
-      first = false;
+      show(console, record, result);
     };
-    const Status status = run_text_task(console, texts_, task);
-    notices.finish();
-    return status;
+    return run_text_task(console, texts_, task);
   }
 
  private:

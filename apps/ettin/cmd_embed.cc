@@ -93,26 +93,18 @@ class Embed : public Command {
       ETTIN_ASSIGN_OR_RETURN(NpyWriter created, NpyWriter::create(output_));
       file.emplace(std::move(created));
     }
-    TruncationNotices notices(console);
-    Status written;
     TextTask<Vector> task;
     task.compute = [&](auto inputs) { return compute(model, inputs); };
-    task.show = [&](const Record& record, const Vector& vector) {
-      if (vector.truncated) notices.add(record, vector.num_tokens);
-      if (file) {
-        if (written.ok()) {
-          written = file->add(vector.values, static_cast<int64_t>(vector.values.size()));
-        }
-      } else if (json) {
-        write_json(console, record, answer_json(vector));
-      } else {
-        show(console, record, vector);
-      }
-    };
+    task.cut_to = cut_to<Vector>;
+    if (file) {
+      task.store = [&](const Vector& vector) {
+        return file->add(vector.values, static_cast<int64_t>(vector.values.size()));
+      };
+    }
+    if (json) task.to_json = answer_json;
+    task.show = [&](const Record& record, const Vector& vector) { show(console, record, vector); };
     ETTIN_RETURN_IF_ERROR(run_text_task(console, texts_, task));
-    notices.finish();
     if (!file) return {};
-    ETTIN_RETURN_IF_ERROR(written);
     ETTIN_RETURN_IF_ERROR(file->finish());
     if (json) {
       console.line(dump_json(
@@ -141,7 +133,6 @@ class Embed : public Command {
     constexpr size_t kCompared = 8;
     constexpr int kBarColumns = 24;
     const int text_columns = std::max(20, console.width() - kBarColumns - 16);
-    if (!before_.empty()) console.line();
     console.line(fmt::format(
         "{}  {}",
         console.out(Style::bold,

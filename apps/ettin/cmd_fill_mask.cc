@@ -97,27 +97,23 @@ class FillMask : public Command {
     ETTIN_ASSIGN_OR_RETURN(const Model model, model_.load(console, kDefaultEncoder));
     options_.targets = split_targets(targets_);
     options_.over_length = texts_.over_length();
-    TruncationNotices notices(console);
-    bool first = true;
+    bool noted = false;
     TextTask<FillMaskResult> task;
-    task.compute = [&](auto inputs) { return model.fill_mask(inputs, options_); };
-    task.show = [&](const Record& record, const FillMaskResult& result) {
+    task.compute = [&](auto inputs) {
+      auto results = model.fill_mask(inputs, options_);
       // Notes are about the options, the same for every text.
-      if (first)
-        std::for_each(result.notes.begin(), result.notes.end(),
-                      [&](const auto& note) { console.notice(printable(note)); });
-      if (result.truncated) notices.add(record, result.num_tokens);
-      if (json) {
-        write_json(console, record, answer_json(result));
-      } else {
-        if (!first) console.line();
-        show(console, record, result);
+      if (results.ok() && !results->empty() && !noted) {
+        for (const std::string& note : results->front().notes) console.notice(printable(note));
+        noted = true;
       }
-      first = false;
+      return results;
     };
-    const Status status = run_text_task(console, texts_, task);
-    notices.finish();
-    return status;
+    task.cut_to = cut_to<FillMaskResult>;
+    if (json) task.to_json = answer_json;
+    task.show = [&](const Record& record, const FillMaskResult& result) {
+      show(console, record, result);
+    };
+    return run_text_task(console, texts_, task);
   }
 
  private:

@@ -86,33 +86,30 @@ class Generate : public Command {
       return stream(console, model);
     }
     uint64_t answered = 0;
-    TruncationNotices notices(console);
     GenerateOptions no_tokens = options_;
     no_tokens.max_new_tokens = std::min<int64_t>(options_.max_new_tokens, 0);
     TextTask<GenerateResult> task;
     task.check = [&](auto inputs) { return model.generate(inputs, no_tokens).status(); };
     task.compute = [&](auto inputs) {
       options_.first_stream = answered;
-      return model.generate(inputs, options_);
+      auto results = model.generate(inputs, options_);
+      if (results.ok()) answered += results->size();
+      return results;
     };
+    task.cut_to = [](const GenerateResult& result) -> std::optional<int64_t> {
+      if (!result.truncated) return std::nullopt;
+      return result.prompt_tokens;
+    };
+    if (json) {
+      task.to_json = [&](const GenerateResult& result) {
+        return answer_json(result, options_.top_logprobs > 0);
+      };
+    }
     task.show = [&](const Record& record, const GenerateResult& result) {
-      if (result.truncated) notices.add(record, result.prompt_tokens);
-      if (json) {
-        write_json(console, record, answer_json(result, options_.top_logprobs > 0));
-      } else {
-        if (answered > 0) console.line();
-        show_prompt(console, record.input.text);
-        console.line(shown(console, result.text));
-      }
-      ++answered;
+      show_prompt(console, record.input.text);
+      console.line(shown(console, result.text));
     };
-    // Sampling draws by place in the chunk, so chunks must not depend on the speed of a writer.
-    constexpr size_t kChunk = 64;
-    const auto rule =
-        options_.temperature > 0 ? TextReader::Chunk::whole : TextReader::Chunk::early;
-    const Status status = run_text_task(console, texts_, task, {kChunk, rule});
-    notices.finish();
-    return status;
+    return run_text_task(console, texts_, task, 64);
   }
 
  private:

@@ -71,29 +71,20 @@ class Score : public Command {
     ETTIN_ASSIGN_OR_RETURN(const Model model, model_.load(console, kDefaultDecoder));
     const bool causal = model.is_decoder();
     const ScoreOptions options = {texts_.over_length()};
-    TruncationNotices notices(console);
-    bool first = true;
     TextTask<ScoreResult> task;
     task.compute = [&](auto inputs) { return model.score(inputs, options); };
+    task.cut_to = [](const ScoreResult& result) -> std::optional<int64_t> {
+      if (!result.truncated) return std::nullopt;
+      return static_cast<int64_t>(result.tokens.size());
+    };
+    if (json) task.to_json = [&](const ScoreResult& result) { return answer_json(result, causal); };
     task.show = [&](const Record& record, const ScoreResult& result) {
-      if (result.truncated) {
-        notices.add(record, static_cast<int64_t>(result.tokens.size()));
-      }
-      if (json) {
-        write_json(console, record, answer_json(result, causal));
-      } else {
-        if (!first) console.line();
-        console.line(console.out(
-            Style::bold, shorten(printable(record.input.text), console.width(), console.utf8())));
-        show_result(console, result);
-      }
-      first = false;
+      console.line(console.out(
+          Style::bold, shorten(printable(record.input.text), console.width(), console.utf8())));
+      show_result(console, result);
     };
     // An encoder runs a text once for each of its tokens: answer few texts at a time.
-    const size_t most = causal ? 256 : 16;
-    const Status status = run_text_task(console, texts_, task, {most, TextReader::Chunk::early});
-    notices.finish();
-    return status;
+    return run_text_task(console, texts_, task, causal ? 256 : 16);
   }
 
  private:

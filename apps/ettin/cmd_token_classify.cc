@@ -63,23 +63,17 @@ class TokenClassify : public Command {
     options_.aggregation = aggregation_named(aggregation_);
     options_.over_length = texts_.over_length();
     if (!ignored_.empty()) options_.ignore_labels = ignored_;
-    TruncationNotices notices(console);
-    bool first = true;
     TextTask<TokenClassifyResult> task;
     task.compute = [&](auto inputs) { return model.token_classify(inputs, options_); };
+    task.cut_to = cut_to<TokenClassifyResult>;
+    if (json)
+      task.to_json = [&](const TokenClassifyResult& result) {
+        return answer_json(result, options_.aggregation);
+      };
     task.show = [&](const Record& record, const TokenClassifyResult& result) {
-      if (result.truncated) notices.add(record, result.num_tokens);
-      if (json) {
-        write_json(console, record, answer_json(result, options_.aggregation));
-      } else {
-        if (!first) console.line();
-        show(console, record, result);
-      }
-      first = false;
+      show(console, record, result);
     };
-    const Status status = run_text_task(console, texts_, task);
-    notices.finish();
-    return status;
+    return run_text_task(console, texts_, task);
   }
 
  private:

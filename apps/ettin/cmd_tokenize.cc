@@ -36,7 +36,6 @@ class Tokenize : public Command {
 
   Status run(Console& console) override {
     ETTIN_ASSIGN_OR_RETURN(const Model model, model_.load_tokenizer(console, kDefaultEncoder));
-    bool first = true;
     TextTask<TokenizeResult> task;
     task.compute = [&](std::span<const TextInput> inputs) -> Result<std::vector<TokenizeResult>> {
       std::vector<TokenizeResult> results;
@@ -46,14 +45,9 @@ class Tokenize : public Command {
       }
       return results;
     };
+    if (json) task.to_json = answer_json;
     task.show = [&](const Record& record, const TokenizeResult& result) {
-      if (json) {
-        write_json(console, record, answer_json(result));
-      } else {
-        if (!first) console.line();
-        show(console, record, result);
-      }
-      first = false;
+      show(console, record, result);
     };
     return run_text_task(console, texts_, task);
   }

@@ -94,7 +94,7 @@ Result<Record> TextReader::parse(std::string line) const {
   return record;
 }
 
-Result<std::vector<Record>> TextReader::next(size_t most, Chunk rule) {
+Result<std::vector<Record>> TextReader::next(size_t most) {
   if (!failure_.ok()) return failure_;
   std::vector<Record> records;
   while (records.size() < most && !arguments_.empty()) {
@@ -103,7 +103,7 @@ Result<std::vector<Record>> TextReader::next(size_t most, Chunk rule) {
   }
   if (!source_) return records;
   for (size_t bytes = 0; records.size() < most && bytes < kChunkBytes;) {
-    if (rule == Chunk::early && !records.empty() && !source_->is_ready()) break;
+    if (!records.empty() && !source_->is_ready()) break;
     Result<std::optional<std::string>> line = source_->next();
     if (line.ok() && !*line) break;
     if (line.ok() && !lines_ && (*line)->find_first_not_of(" \t") == std::string::npos) continue;

@@ -43,10 +43,8 @@ class TextReader {
  public:
   static Result<TextReader> open(const TextFlags& flags);
 
-  // At most `most` further records, empty at the end. A chunk ends early rather than wait for a
-  // slow writer, unless `whole`: then its size depends on the input alone.
-  enum class Chunk : uint8_t { early, whole };
-  Result<std::vector<Record>> next(size_t most, Chunk rule = Chunk::early);
+  // At most `most` further records, empty at the end; fewer rather than wait for a slow writer.
+  Result<std::vector<Record>> next(size_t most);
 
   bool is_single() const { return single_; }  // exactly one text, given as an argument
   std::optional<double> fraction() const;

@@ -32,7 +32,7 @@ void TruncationNotices::add(const Record& record, int64_t tokens) {
   console_.notice(fmt::format("{} was cut to {} tokens", record.where, tokens));
 }
 
-void TruncationNotices::finish() {
+TruncationNotices::~TruncationNotices() {
   if (count_ > 3) console_.notice(fmt::format("{} texts were cut in all", count_));
 }
 

@@ -2,8 +2,10 @@
 import array
 import json
 import struct
+import subprocess
+import time
 
-from harness import MODELS, PARIS, CliTest
+from harness import ETTIN, MODELS, PARIS, CliTest
 
 
 class FillMask(CliTest):
@@ -95,6 +97,20 @@ class Generate(CliTest):
         alone = self.ok("generate", "--temperature", 1, "--max-new-tokens", 6, "--seed", 1,
                         "In the beginning")
         self.assertEqual(alone, texts[0] + "\n")
+
+    def test_sampling_does_not_depend_on_the_writer(self):
+        # A slow writer's prompts are answered in other chunks than a file's.
+        lines = [b"In the beginning\n"] * 70
+        args = [ETTIN, "generate", "--temperature", "1", "--seed", "5", "--max-new-tokens", "6",
+                "--lines", "--json", "-"]
+        whole = subprocess.run(args, input=b"".join(lines), capture_output=True, check=True).stdout
+        with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            for line in lines[:3]:
+                child.stdin.write(line)
+                child.stdin.flush()
+                time.sleep(0.1)
+            pieces, _ = child.communicate(b"".join(lines[3:]))
+        self.assertEqual(pieces, whole)
 
     def test_options_are_checked(self):
         for option, value in (("--temperature", -1), ("--top-p", 0), ("--min-p", 2),
