@@ -53,7 +53,10 @@ Result<std::string> find_model(const std::string& model) {
 
 void ModelFlags::add_compute_to(Flags& flags) {
   flags.option("--threads", "N", "threads; 0: the CPUs this process may run on", &threads);
-  flags.option("--dtype", "TYPE", "number type: auto, fp32, or fp64 with --backend ref", &dtype);
+  flags.option("--dtype", "TYPE",
+               "number format: auto, fp32, bf16, q8 (int8), q4; fp64 with --backend ref", &dtype);
+  flags.toggle("--exact-activations",
+               "bf16, q8, q4: round the weights only, not what they multiply", &exact_activations);
   flags.choice("--backend", {"cpu", "ref"}, "cpu, or ref: slow, the definition of correctness",
                &backend);
 }
@@ -79,6 +82,7 @@ ModelOptions ModelFlags::options() const {
   ModelOptions options;
   options.backend = backend;
   options.dtype = dtype;
+  options.exact_activations = exact_activations;
   options.threads = threads;
   options.causal_window_keys = causal_window_keys;
   options.local_rope_theta = local_rope_theta;

@@ -23,6 +23,7 @@ struct ModelFlags {
   std::string model;  // empty: the command's default
   int threads = 0;
   std::string dtype = "auto";
+  bool exact_activations = false;
   std::string backend = "cpu";
   std::optional<int64_t> causal_window_keys;
   std::optional<double> local_rope_theta;

@@ -30,8 +30,13 @@ class Session;  // the engine behind the facade: src/infer/session.h, not instal
 
 struct ModelOptions {
   std::string backend = "cpu";  // "cpu", or "ref": slow, the definition of correctness
-  std::string dtype = "auto";   // what is computed in: "fp32"; "fp64" with ref; auto: fp32
-  int threads = 0;              // 0: the CPUs this process may run on
+  // What matrices are rounded to and multiplied in: "fp32", "bf16", "q8" (or "int8"), "q4"; "fp64"
+  // with ref. "auto": what the file stores where it is quantised or bf16, else fp32. Errors of each
+  // format: src/tensor/weight_format.h and `ettin quantize --report`.
+  std::string dtype = "auto";
+  // bf16, q8, q4: multiply the rounded weights by fp32 rows, as weight-only quantisation does.
+  bool exact_activations = false;
+  int threads = 0;  // 0: the CPUs this process may run on
   // Decoders only: the keys a local layer sees, itself included. 64 is what transformers computes,
   // 65 what the published training computed.
   std::optional<int64_t> causal_window_keys;

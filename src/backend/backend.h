@@ -28,6 +28,7 @@
 #include "base/thread_pool.h"
 #include "ettin/status.h"
 #include "tensor/linear_weight.h"
+#include "tensor/stored_matrix.h"
 #include "tensor/stored_tensor.h"
 #include "tensor/view.h"
 
@@ -48,7 +49,7 @@ enum class Pooling : uint8_t { mean, cls, last, weighted_mean };
 
 // Row blocks that are stacked into one matrix: Wqkv, or q_proj, k_proj, v_proj in that order.
 struct MatrixSource {
-  std::vector<const StoredTensor*> blocks;       // each [out_i, in_features], floating
+  std::vector<StoredMatrix> blocks;              // each [out_i, in_features]
   std::vector<const StoredTensor*> bias_blocks;  // each [out_i], or empty: no bias
 };
 
@@ -79,6 +80,9 @@ class Backend {
   virtual std::string_view name() const = 0;  // "ref", "cpu"
   virtual std::string_view isa() const = 0;   // instruction set in use, e.g. "AVX3"
   virtual Dtype activation_dtype() const = 0;
+  virtual WeightFormat format() const = 0;  // that pack_matrix rounds to
+  // Element type of cached keys and values.
+  virtual Dtype cache_dtype() const { return activation_dtype(); }
   virtual ThreadPool& threads() const = 0;
 
   // --- once, at load ---------------------------------------------------------------------------
@@ -134,8 +138,11 @@ class Backend {
 
 struct BackendOptions {
   std::string_view name = "cpu";
-  Dtype dtype = Dtype::f32;  // activation type: fp32, and fp64 on `ref`
-  int threads = 0;           // 0: the CPUs this process may run on
+  // Of the matrices that it packs. fp64 is for `ref` alone, and is its activation type too; with
+  // every other format activations are fp32 between operations.
+  WeightFormat format = WeightFormat::f32;
+  bool exact_activations = false;  // q4, q8, bf16: multiply fp32 rows, do not round them
+  int threads = 0;                 // 0: the CPUs this process may run on
 };
 
 // Error for an unknown name or a type the backend does not compute in, naming the choices.

@@ -11,7 +11,8 @@ namespace ettin {
 namespace {
 
 void check_against_double(const std::shared_ptr<const Backend>& backend) {
-  static const auto truth_backend = must_make({.name = "ref", .dtype = Dtype::f64, .threads = 1});
+  static const auto truth_backend =
+      must_make({.name = "ref", .format = WeightFormat::f64, .threads = 1});
   std::map<Op, double> worst;  // largest share of the bound that an operation uses
   for (const OpCase& c : op_cases()) {
     SCOPED_TRACE(to_string(c));
@@ -38,7 +39,7 @@ void check_against_double(const std::shared_ptr<const Backend>& backend) {
 }
 
 TEST(Conformance, RefFloat) {
-  check_against_double(must_make({.name = "ref", .dtype = Dtype::f32, .threads = 2}));
+  check_against_double(must_make({.name = "ref", .format = WeightFormat::f32, .threads = 2}));
 }
 
 TEST(Conformance, CpuOnEveryInstructionSet) {

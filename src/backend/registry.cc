@@ -9,17 +9,19 @@ namespace {
 
 struct Entry {
   std::string_view name;
-  std::vector<Dtype> dtypes;
+  std::vector<WeightFormat> formats;
   Result<std::shared_ptr<const Backend>> (*make)(const BackendOptions& options);
 };
 
 const std::vector<Entry>& entries() {
+  using enum WeightFormat;
   static const std::vector<Entry> all = {
-      {"cpu", {Dtype::f32}, [](const BackendOptions& o) { return make_cpu_backend(o.threads); }},
+      {"cpu", {f32, bf16, q8, q4}, make_cpu_backend},
       {"ref",
-       {Dtype::f32, Dtype::f64},
+       {f64, f32, bf16, q8, q4},
        [](const BackendOptions& o) -> Result<std::shared_ptr<const Backend>> {
-         return make_ref_backend(o.dtype, o.threads);
+         return make_ref_backend(o.format == f64 ? Dtype::f64 : Dtype::f32, o.format,
+                                 o.exact_activations, o.threads);
        }},
   };
   return all;
@@ -38,15 +40,15 @@ Result<std::shared_ptr<const Backend>> make_backend(const BackendOptions& option
   for (const Entry& entry : entries()) {
     names += fmt::format("{}{}", names.empty() ? "" : ", ", entry.name);
     if (entry.name != options.name) continue;
-    std::string dtypes;
-    for (const Dtype d : entry.dtypes) {
-      if (d == options.dtype) return entry.make(options);
-      dtypes += fmt::format("{}{}", dtypes.empty() ? "" : ", ", dtype_name(d));
+    std::string formats;
+    for (const WeightFormat f : entry.formats) {
+      if (f == options.format) return entry.make(options);
+      formats += fmt::format("{}{}", formats.empty() ? "" : ", ", format_name(f));
     }
-    return Status(
-        StatusCode::invalid_argument,
-        fmt::format("the {} backend does not compute in {}", entry.name, dtype_name(options.dtype)),
-        fmt::format("it computes in: {}", dtypes));
+    return Status(StatusCode::invalid_argument,
+                  fmt::format("the {} backend does not compute in {}", entry.name,
+                              format_name(options.format)),
+                  fmt::format("it computes in: {}", formats));
   }
   return Status(StatusCode::invalid_argument,
                 fmt::format("there is no backend named '{}'", options.name),

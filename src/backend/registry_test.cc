@@ -14,7 +14,7 @@ namespace {
 TEST(Registry, MakesEveryCombination) {
   EXPECT_EQ(must_make({.name = "cpu", .threads = 1})->name(), "cpu");
   EXPECT_EQ(must_make({.name = "ref", .threads = 1})->activation_dtype(), Dtype::f32);
-  const auto ref = must_make({.name = "ref", .dtype = Dtype::f64, .threads = 3});
+  const auto ref = must_make({.name = "ref", .format = WeightFormat::f64, .threads = 3});
   EXPECT_EQ(ref->activation_dtype(), Dtype::f64);
   EXPECT_EQ(ref->threads().size(), 3);
 }
@@ -25,11 +25,10 @@ TEST(Registry, ErrorsNameTheChoices) {
   EXPECT_EQ(unknown.status().code(), StatusCode::invalid_argument);
   EXPECT_EQ(unknown.status().to_string(),
             "there is no backend named 'cuda' (the backends are: cpu, ref)");
-  const auto dtype = make_backend({.name = "cpu", .dtype = Dtype::f64});
+  const auto dtype = make_backend({.name = "cpu", .format = WeightFormat::f64});
   ASSERT_FALSE(dtype.ok());
   EXPECT_EQ(dtype.status().to_string(),
-            "the cpu backend does not compute in fp64 (it computes in: fp32)");
-  EXPECT_FALSE(make_backend({.name = "ref", .dtype = Dtype::bf16}).ok());
+            "the cpu backend does not compute in fp64 (it computes in: fp32, bf16, q8, q4)");
   EXPECT_FALSE(make_backend({.name = "ref", .threads = -1}).ok());
 }
 

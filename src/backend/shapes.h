@@ -66,11 +66,11 @@ inline double pool_weight(Pooling pooling, int64_t r, int64_t n) {
 inline std::pair<int64_t, int64_t> matrix_shape(const MatrixSource& source) {
   ETTIN_CHECK(!source.blocks.empty());
   int64_t rows = 0, cols = 0, bias = 0;
-  for (const StoredTensor* b : source.blocks) {
-    ETTIN_CHECK(b->shape.size() == 2);
-    rows += static_cast<int64_t>(b->shape[0]);
-    cols = static_cast<int64_t>(b->shape[1]);
-    ETTIN_CHECK(b->shape[1] == source.blocks.front()->shape[1]);
+  for (const StoredMatrix& b : source.blocks) {
+    ETTIN_CHECK(b.values->shape.size() == 2);
+    rows += b.out_features();
+    cols = b.in_features;
+    ETTIN_CHECK(cols == source.blocks.front().in_features);
   }
   for (const StoredTensor* b : source.bias_blocks) {
     ETTIN_CHECK(b->shape.size() == 1);

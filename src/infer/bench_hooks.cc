@@ -105,7 +105,7 @@ Result<double> time_prefill(const Model& model, std::span<const int32_t> prompt)
   ETTIN_RETURN_IF_ERROR(check_causal(session));
   ETTIN_RETURN_IF_ERROR(check_ids(session, prompt, 0));
   const Timer timer;
-  DecodeState state{KvCache(session.config(), session.backend().activation_dtype()),
+  DecodeState state{KvCache(session.config(), session.backend().cache_dtype()),
                     {prompt.begin(), prompt.end()}};
   Session::Scratch scratch(session);
   next_logits(session, &state, scratch.arena());
@@ -117,7 +117,7 @@ Result<double> time_decode(const Model& model, std::span<const int32_t> prompt,
   const Session& session = model.session();
   ETTIN_RETURN_IF_ERROR(check_causal(session));
   ETTIN_RETURN_IF_ERROR(check_ids(session, prompt, new_tokens));
-  DecodeState state{KvCache(session.config(), session.backend().activation_dtype()),
+  DecodeState state{KvCache(session.config(), session.backend().cache_dtype()),
                     {prompt.begin(), prompt.end()}};
   TokenLogit best[1];
   {

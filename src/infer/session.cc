@@ -24,12 +24,16 @@ Result<std::shared_ptr<const Backend>> open_backend(const ModelOptions& options)
                   fmt::format("{} threads cannot be used", options.threads),
                   "give 1 to 1024, or 0 for the CPUs this process may run on");
   }
-  if (options.dtype == "fp64") {
-    backend.dtype = Dtype::f64;
-  } else if (options.dtype != "auto" && options.dtype != "fp32") {
-    return Status(StatusCode::unsupported, fmt::format("dtype \"{}\" is not known", options.dtype),
-                  "choose auto, fp32, or fp64 with backend ref");
+  if (options.dtype != "auto") {
+    const std::optional<WeightFormat> format = format_from_name(options.dtype);
+    if (!format) {
+      return Status(StatusCode::unsupported,
+                    fmt::format("dtype \"{}\" is not known", options.dtype),
+                    "choose auto, fp32, bf16, q8 (or int8), q4, or fp64 with backend ref");
+    }
+    backend.format = *format;
   }
+  backend.exact_activations = options.exact_activations;
   return make_backend(backend);
 }
 
@@ -196,7 +200,7 @@ ModelInfo describe(const std::string& directory, const Network& network) {
   info.vocab_size = c.vocab_size;
   info.max_positions = c.max_positions;
   info.backend = fmt::format("{} ({})", b.name(), b.isa());
-  info.dtype = dtype_name(b.activation_dtype());
+  info.dtype = format_name(b.format());
   info.threads = b.threads().size();
   return info;
 }

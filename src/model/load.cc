@@ -194,7 +194,8 @@ Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend>
                 "using it as stored",
                 source.where()));
           }
-          slot = backend->pack_matrix({found.blocks, found.bias_blocks}, spec.use);
+          slot = backend->pack_matrix(
+              {{found.blocks.begin(), found.blocks.end()}, found.bias_blocks}, spec.use);
         }
       },
       w);

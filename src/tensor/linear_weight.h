@@ -6,21 +6,22 @@
 #include <memory>
 
 #include "tensor/buffer.h"
-#include "tensor/dtype.h"
+#include "tensor/weight_format.h"
 
 namespace ettin {
 
 // How the elements of a matrix lie in memory; the backend that packed a matrix reads it.
 enum class WeightLayout : uint8_t {
   row_major,  // [out_features, in_features], as PyTorch's Linear
-  panels,     // panels of `panel_width` output features; inside a panel, input-feature major
+  panels,     // panels of `panel_width` output features, as backend/cpu/pack.h describes them
 };
 
 // One matrix [out_features, in_features] with an optional bias [out_features].
 struct LinearWeight {
   int64_t out_features = 0;
   int64_t in_features = 0;
-  Dtype dtype = Dtype::f32;  // of the stored elements
+  WeightFormat format = WeightFormat::f32;
+  bool exact_activations = false;  // rows stay fp32 instead of being rounded as the format says
   WeightLayout layout = WeightLayout::row_major;
   int32_t panel_width = 0;  // panels only; the last panel is padded with zero columns
   bool gated = false;       // packed for Epilogue::gated: activated and gate rows interleaved

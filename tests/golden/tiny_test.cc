@@ -90,7 +90,7 @@ TEST_P(TinyGolden, EveryBackendAgrees) {
 
   std::vector<std::shared_ptr<const Backend>> backends = cpu_backends(2);
   backends.push_back(must_make({.name = "ref", .threads = 1}));
-  backends.push_back(must_make({.name = "ref", .dtype = Dtype::f64, .threads = 2}));
+  backends.push_back(must_make({.name = "ref", .format = WeightFormat::f64, .threads = 2}));
   for (const auto& backend : backends) {
     const double bound = test::golden_bound(backend->activation_dtype());
     SCOPED_TRACE(fmt::format("{} {} {}", backend->name(), backend->isa(),
@@ -124,7 +124,7 @@ TEST(TinyGolden, TypicalMistakesAreFarOutside) {
   ETTIN_NEED_SHARED(kFile);
   const Json file = test::must_read_json(std::string(ETTIN_SHARED_DIR "/") + kFile);
   const auto ids = file["ids"].get<std::vector<int32_t>>();
-  const auto backend = must_make({.name = "ref", .dtype = Dtype::f64, .threads = 1});
+  const auto backend = must_make({.name = "ref", .format = WeightFormat::f64, .threads = 1});
   const auto distance = [&](Arm arm, bool logits, auto change) {
     const ModelConfig right = golden_config(arm);
     ModelConfig wrong = right;

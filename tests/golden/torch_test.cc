@@ -62,7 +62,7 @@ Network load(const Variant& v, std::shared_ptr<const Backend> backend) {
 std::vector<std::shared_ptr<const Backend>> all_backends() {
   std::vector<std::shared_ptr<const Backend>> backends = cpu_backends(2);
   backends.push_back(must_make({.name = "ref", .threads = 2}));
-  backends.push_back(must_make({.name = "ref", .dtype = Dtype::f64, .threads = 2}));
+  backends.push_back(must_make({.name = "ref", .format = WeightFormat::f64, .threads = 2}));
   return backends;
 }
 
@@ -175,7 +175,7 @@ TEST(TorchGolden, CachedDecoding) {
   for (const auto& backend : all_backends()) {
     SCOPED_TRACE(fmt::format("{} {}", backend->name(), backend->isa()));
     const Network network = load(kVariants[2], backend);
-    KvCache cache(network.config, backend->activation_dtype());
+    KvCache cache(network.config, backend->cache_dtype());
     KvCache* const caches[] = {&cache};
     Worst worst{test::golden_bound(backend->activation_dtype())};
     for (size_t step = 0; step <= 40; ++step) {
@@ -201,7 +201,7 @@ TEST(TorchGolden, GreedyContinuations) {
     std::vector<KvCache> caches;
     std::vector<std::vector<int32_t>> pending, answers(2);
     for (const Json& g : golden.json["greedy"]) {
-      caches.emplace_back(network.config, backend->activation_dtype());
+      caches.emplace_back(network.config, backend->cache_dtype());
       pending.push_back(g["prompt"].get<std::vector<int32_t>>());
     }
     KvCache* const both[] = {&caches[0], &caches[1]};

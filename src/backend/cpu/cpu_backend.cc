@@ -21,16 +21,18 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(int64_t targets, int threads)
-      : matrix_(cpu::matrix_kernels(targets)),
+  CpuBackend(int64_t targets, const BackendOptions& options)
+      : format_(options.format),
+        matrix_(cpu::matrix_kernels(targets)),
         attention_(cpu::attention_kernels(targets)),
         rows_(cpu::row_kernels(targets)),
-        pool_(shared_thread_pool(threads)),
+        pool_(shared_thread_pool(options.threads)),
         threads_(*pool_) {}
 
   std::string_view name() const override { return "cpu"; }
   std::string_view isa() const override { return matrix_.isa; }
   Dtype activation_dtype() const override { return Dtype::f32; }
+  WeightFormat format() const override { return format_; }
   ThreadPool& threads() const override { return threads_; }
 
   LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
@@ -328,6 +330,7 @@ class CpuBackend final : public Backend {
     }
   }
 
+  const WeightFormat format_;
   const cpu::MatrixKernels& matrix_;
   const cpu::AttentionKernels& attention_;
   const cpu::RowKernels& rows_;
@@ -337,10 +340,10 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-Result<std::shared_ptr<const Backend>> make_cpu_backend(int threads) {
+Result<std::shared_ptr<const Backend>> make_cpu_backend(const BackendOptions& options) {
   const char* limit = std::getenv("ETTIN_ISA");
   ETTIN_ASSIGN_OR_RETURN(const int64_t targets, cpu::choose_targets(limit ? limit : ""));
-  return std::shared_ptr<const Backend>(std::make_shared<CpuBackend>(targets, threads));
+  return std::shared_ptr<const Backend>(std::make_shared<CpuBackend>(targets, options));
 }
 
 }  // namespace ettin

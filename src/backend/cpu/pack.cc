@@ -26,15 +26,12 @@ PanelRows rows_of_panel(int64_t panel, int64_t out_features, bool gated, int64_t
   return {{{0, first, count}, {width / 2, half + first, count}}};
 }
 
-// Elements of row `row` of the stacked blocks.
-void read_row(const std::vector<const StoredTensor*>& blocks, int64_t row, std::span<float> out) {
-  for (const StoredTensor* block : blocks) {
-    const auto rows = static_cast<int64_t>(block->shape[0]);
-    if (row < rows) {
-      read_elements(*block, static_cast<uint64_t>(row) * out.size(), out);
-      return;
-    }
-    row -= rows;
+// The block that holds row `row` of the stacked blocks, and the row's place in it.
+std::pair<const StoredMatrix*, int64_t> find_row(const std::vector<StoredMatrix>& blocks,
+                                                 int64_t row) {
+  for (const StoredMatrix& block : blocks) {
+    if (row < block.out_features()) return {&block, row};
+    row -= block.out_features();
   }
   ETTIN_CHECK(false);
 }
@@ -88,7 +85,8 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, const Matrix
     for (const auto& run : rows_of_panel(p, w.out_features, w.gated, width).runs) {
       for (int64_t r = 0; r < run.count; ++r) {
         float* to = wide + (run.column + r) * k;
-        read_row(source.blocks, run.first + r, std::span(to, to_size(k)));
+        const auto [block, row] = find_row(source.blocks, run.first + r);
+        read_row(*block, row, std::span(to, to_size(k)));
         at[to_size(run.column + r)] = to;
       }
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/ref/ref_math.h"
+#include "backend/ref/rounding.h"
 #include "backend/rope_table.h"
 #include "backend/shapes.h"
 #include "backend/top_k.h"
@@ -20,11 +21,16 @@ using ref::dot;
 template <class T>
 class RefBackend final : public Backend {
  public:
-  explicit RefBackend(int threads) : pool_(shared_thread_pool(threads)), threads_(*pool_) {}
+  RefBackend(WeightFormat format, bool exact_activations, int threads)
+      : format_(format),
+        exact_activations_(exact_activations),
+        pool_(shared_thread_pool(threads)),
+        threads_(*pool_) {}
 
   std::string_view name() const override { return "ref"; }
   std::string_view isa() const override { return "scalar"; }
   Dtype activation_dtype() const override { return kDtype; }
+  WeightFormat format() const override { return format_; }
   ThreadPool& threads() const override { return threads_; }
 
   LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
@@ -32,9 +38,17 @@ class RefBackend final : public Backend {
     LinearWeight w;
     w.out_features = rows;
     w.in_features = cols;
-    w.dtype = kDtype;
+    w.format = format_;
+    w.exact_activations = exact_activations_;
     w.gated = use == MatrixUse::gated;
-    w.data = stack(source.blocks);
+    auto data = std::make_shared<Buffer>(to_size(rows * cols) * sizeof(T));
+    T* to = data->template as<T>();
+    for (const StoredMatrix& block : source.blocks) {
+      for (int64_t r = 0; r < block.out_features(); ++r, to += cols) {
+        ref::read_rounded(block, r, format_, std::span(to, to_size(cols)));
+      }
+    }
+    w.data = std::move(data);
     if (!source.bias_blocks.empty()) w.bias = stack(source.bias_blocks);
     return w;
   }
@@ -108,7 +122,9 @@ class RefBackend final : public Backend {
       return dot(a, w + o * in, in) + (bias ? bias[o] : T{0});
     };
     threads_.parallel_for(x.rows, [&](int64_t t, int) {
-      const T* a = row(x, t);
+      std::vector<T> rounded(row(x, t), row(x, t) + in);
+      if (!weight.exact_activations) ref::round_row(weight.format, std::span(rounded));
+      const T* a = rounded.data();
       T* to = row(out, t);
       for (int64_t o = 0; o < out.cols; ++o) {
         switch (epilogue) {
@@ -297,15 +313,20 @@ class RefBackend final : public Backend {
     }
   }
 
+  const WeightFormat format_;
+  const bool exact_activations_;
   const std::shared_ptr<ThreadPool> pool_;
   ThreadPool& threads_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Backend> make_ref_backend(Dtype dtype, int threads) {
-  if (dtype == Dtype::f64) return std::make_shared<RefBackend<double>>(threads);
-  return std::make_shared<RefBackend<float>>(threads);
+std::shared_ptr<const Backend> make_ref_backend(Dtype dtype, WeightFormat format,
+                                                bool exact_activations, int threads) {
+  if (dtype == Dtype::f64) {
+    return std::make_shared<RefBackend<double>>(format, exact_activations, threads);
+  }
+  return std::make_shared<RefBackend<float>>(format, exact_activations, threads);
 }
 
 }  // namespace ettin

@@ -7,7 +7,9 @@
 
 namespace ettin {
 
-// dtype: Dtype::f32 or Dtype::f64.
-std::shared_ptr<const Backend> make_ref_backend(Dtype dtype, int threads);
+// dtype: of activations and sums, Dtype::f32 or Dtype::f64. `format` and `exact_activations` as in
+// BackendOptions: matrices and rows are rounded as they say and then multiplied in `dtype`.
+std::shared_ptr<const Backend> make_ref_backend(Dtype dtype, WeightFormat format,
+                                                bool exact_activations, int threads);
 
 }  // namespace ettin

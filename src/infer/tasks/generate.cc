@@ -85,7 +85,7 @@ struct Running {
   Running(const Session& session, size_t prompt, std::vector<int32_t> ids,
           const GenerateOptions& options)
       : index(prompt),
-        state{KvCache(session.config(), session.backend().activation_dtype()), ids},
+        state{KvCache(session.config(), session.backend().cache_dtype()), ids},
         seen(std::move(ids)),
         sampler(options, options.first_stream + prompt),
         decoder(session.tokenizer()),

@@ -1,0 +1,49 @@
+// What a number format does to a row, in T: the definition that fast backends are checked against.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/half.h"
+#include "tensor/quantize.h"
+#include "tensor/stored_matrix.h"
+
+namespace ettin::ref {
+
+// A row of activations as the format multiplies it. The rounding itself happens in float, as in
+// every backend: T = double only sums without error.
+template <class T>
+void round_row(WeightFormat format, std::span<T> x) {
+  if (format == WeightFormat::f64 || format == WeightFormat::f32) return;
+  if (format == WeightFormat::bf16) {
+    for (T& v : x) v = static_cast<T>(bf16_to_float(float_to_bf16(static_cast<float>(v))));
+    return;
+  }
+  const std::vector<float> narrow(x.begin(), x.end());
+  std::vector<int8_t> levels(x.size());
+  const T scale = static_cast<T>(quantize_q8(narrow, levels));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(levels[i]) * scale;
+}
+
+// Row `row` of a matrix, rounded to the format.
+template <class T>
+void read_rounded(const StoredMatrix& matrix, int64_t row, WeightFormat format, std::span<T> out) {
+  if (format == WeightFormat::q8) {
+    std::vector<int8_t> levels(out.size());
+    const T scale = static_cast<T>(read_row_q8(matrix, row, levels));
+    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<T>(levels[i]) * scale;
+  } else if (format == WeightFormat::q4) {
+    std::vector<uint8_t> nibbles(out.size());
+    std::vector<uint16_t> scales(static_cast<size_t>(q4_blocks(matrix.in_features)));
+    read_row_q4(matrix, row, nibbles, scales);
+    for (size_t i = 0; i < out.size(); ++i) {
+      const float scale = fp16_to_float(scales[i / kQ4Block]);
+      out[i] = static_cast<T>(nibbles[i] - kQ4Zero) * static_cast<T>(scale);
+    }
+  } else {
+    read_row(matrix, row, out);
+    round_row(format, out);
+  }
+}
+
+}  // namespace ettin::ref

@@ -1,0 +1,30 @@
+// Number formats of matrices: what a weight's elements are rounded to, and with them the rows that
+// are multiplied by it. One table, looked up by enum or by name.
+//
+//   format  element                              rows are rounded to         bits per weight
+//   fp64    double                               -                           64
+//   fp32    float                                -                           32
+//   bf16    8 bits of significand                bf16                        16
+//   q8      scale[row] * integer in +-127        scale * integer in +-127    8
+//   q4      scale[row][block of 32] * +-8 .. 7   scale * integer in +-127    4.5
+//
+// q8 and q4 round every row of activations with a scale of its own (dynamic, per token), so a
+// result never depends on the rest of the batch. Integer products are summed exactly. The rounding
+// itself is defined in tensor/quantize.h. With exact activations the rows stay fp32.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ettin {
+
+enum class WeightFormat : uint8_t { f64, f32, bf16, q8, q4 };
+
+std::string_view format_name(WeightFormat format);  // as --dtype spells it: "fp32", "q8", ...
+// Accepts the alias "int8" for q8.
+std::optional<WeightFormat> format_from_name(std::string_view name);
+double bits_per_weight(WeightFormat format);
+
+}  // namespace ettin
