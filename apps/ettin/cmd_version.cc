@@ -26,7 +26,7 @@ class Version : public Command {
 
   Status run(Console& console) override {
     std::vector<std::string_view> sets;
-    for (const cpu::Isa& isa : cpu::available_isas()) sets.push_back(isa.name);
+    for (const cpu::IsaChoice& isa : cpu::available_isas()) sets.push_back(isa.name);
     const std::string compiler = ETTIN_COMPILER;
     if (json) {
       console.line(dump_json(

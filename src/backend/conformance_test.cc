@@ -4,6 +4,7 @@
 #include <map>
 
 #include "backend/op_cases.h"
+#include "backend/ref/ref_backend.h"
 #include "backend/test_backends.h"
 #include "tensor/compare.h"
 
@@ -46,6 +47,42 @@ TEST(Conformance, CpuOnEveryInstructionSet) {
   for (const auto& backend : cpu_backends(2)) {
     SCOPED_TRACE(backend->isa());
     check_against_double(backend);
+  }
+}
+
+// Matrices of every format: the rounding is the reference's to the bit, and what is left is the
+// rounding of fp32 sums.
+void check_format(WeightFormat format, bool exact_activations) {
+  SCOPED_TRACE(format_name(format));
+  const auto truth_backend = make_ref_backend(Dtype::f64, format, exact_activations, 1);
+  for (const auto& backend : cpu_backends(2, format, exact_activations)) {
+    SCOPED_TRACE(backend->isa());
+    double worst = 0;
+    for (const OpCase& c : op_cases()) {
+      if (c.op != Op::linear && c.op != Op::embed) continue;
+      SCOPED_TRACE(to_string(c));
+      OpRun truth(truth_backend, c), run(backend, c);
+      truth.run();
+      run.run();
+      const std::vector<double> expected = truth.output(), actual = run.output();
+      const Difference d =
+          compare(std::span<const double>(actual), std::span<const double>(expected));
+      const double bound = c.tolerance + 3e-7;
+      EXPECT_EQ(d.non_finite, 0);
+      EXPECT_LE(d.relative(), bound) << "at " << d.worst;
+      worst = std::max(worst, d.relative() / bound);
+    }
+    std::printf("%s %s%s uses %.2f of its bound\n", std::string(backend->isa()).c_str(),
+                std::string(format_name(format)).c_str(), exact_activations ? " exact" : "", worst);
+  }
+}
+
+TEST(Conformance, Bf16) { check_format(WeightFormat::bf16, false); }
+TEST(Conformance, Q8) { check_format(WeightFormat::q8, false); }
+TEST(Conformance, Q4) { check_format(WeightFormat::q4, false); }
+TEST(Conformance, WeightsOnly) {
+  for (const WeightFormat f : {WeightFormat::bf16, WeightFormat::q8, WeightFormat::q4}) {
+    check_format(f, true);
   }
 }
 

@@ -60,9 +60,9 @@ const Bound kBounds[] = {
 };
 
 TEST(CpuMath, ActivationsAgainstDouble) {
-  for (const cpu::Isa& isa : cpu::available_isas()) {
+  for (const cpu::IsaChoice& isa : cpu::available_isas()) {
     const bool fma = isa.name != "sse4" && isa.name != "scalar" && isa.name != "emu128";
-    const cpu::RowKernels& k = cpu::row_kernels(isa.target);
+    const cpu::RowKernels& k = cpu::row_kernels(isa.targets);
     for (const Bound& b : kBounds) {
       const std::vector<float> x = grid(b.from, b.to, 2'000'003);
       std::vector<float> y(x.size());
@@ -77,9 +77,9 @@ TEST(CpuMath, ActivationsAgainstDouble) {
 
 TEST(CpuMath, ActivationsOfExtremes) {
   const float inf = INFINITY;
-  for (const cpu::Isa& isa : cpu::available_isas()) {
+  for (const cpu::IsaChoice& isa : cpu::available_isas()) {
     SCOPED_TRACE(isa.name);
-    const cpu::RowKernels& k = cpu::row_kernels(isa.target);
+    const cpu::RowKernels& k = cpu::row_kernels(isa.targets);
     const std::vector<float> x = {inf, 1e30f, -1e30f, -200.0f, 200.0f, 0.0f, NAN};
     for (const Activation a :
          {Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::tanh}) {
@@ -98,9 +98,9 @@ TEST(CpuMath, ActivationsOfExtremes) {
 }
 
 TEST(CpuMath, Exp) {
-  for (const cpu::Isa& isa : cpu::available_isas()) {
+  for (const cpu::IsaChoice& isa : cpu::available_isas()) {
     SCOPED_TRACE(isa.name);
-    const cpu::RowKernels& k = cpu::row_kernels(isa.target);
+    const cpu::RowKernels& k = cpu::row_kernels(isa.targets);
     const std::vector<float> x = grid(-87.2, 87.9, 3'000'001);
     std::vector<float> y(x.size());
     k.exp(x.data(), static_cast<int64_t>(x.size()), y.data());

@@ -33,7 +33,7 @@ TEST(Registry, ErrorsNameTheChoices) {
 }
 
 TEST(Registry, IsaCanBeLimited) {
-  for (const cpu::Isa& isa : cpu::available_isas()) {
+  for (const cpu::IsaChoice& isa : cpu::available_isas()) {
     ::setenv("ETTIN_ISA", std::string(isa.name).c_str(), 1);
     std::string got(must_make({.name = "cpu", .threads = 1})->isa());
     std::transform(got.begin(), got.end(), got.begin(),

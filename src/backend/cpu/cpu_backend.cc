@@ -21,22 +21,30 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(int64_t targets, const BackendOptions& options)
-      : format_(options.format),
-        matrix_(cpu::matrix_kernels(targets)),
-        attention_(cpu::attention_kernels(targets)),
-        rows_(cpu::row_kernels(targets)),
+  CpuBackend(const cpu::IsaChoice& isa, const BackendOptions& options)
+      : isa_(isa),
+        isa_name_(isa.name),
+        format_(options.format),
+        exact_activations_(options.exact_activations),
+        matrix_(cpu::matrix_kernels(isa.targets)),
+        attention_(cpu::attention_kernels(isa.targets)),
+        rows_(cpu::row_kernels(isa.targets)),
         pool_(shared_thread_pool(options.threads)),
-        threads_(*pool_) {}
+        threads_(*pool_) {
+    std::transform(isa_name_.begin(), isa_name_.end(), isa_name_.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  }
 
   std::string_view name() const override { return "cpu"; }
-  std::string_view isa() const override { return matrix_.isa; }
+  std::string_view isa() const override { return isa_name_; }
   Dtype activation_dtype() const override { return Dtype::f32; }
   WeightFormat format() const override { return format_; }
   ThreadPool& threads() const override { return threads_; }
 
   LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
-    return cpu::pack_matrix(source, use, matrix_, threads_);
+    LinearWeight w = cpu::pack_matrix(source, use, format_, matrix_, threads_);
+    w.exact_activations = exact_activations_;
+    return w;
   }
 
   NormWeight pack_norm(const StoredTensor& gain, const StoredTensor* bias,
@@ -73,14 +81,10 @@ class CpuBackend final : public Backend {
   void embed(const LinearWeight& table, std::span<const int32_t> ids, View out) const override {
     check({out});
     ETTIN_CHECK(out.cols == table.in_features && to_size(out.rows) == ids.size());
-    const int64_t width = table.panel_width, k = table.in_features;
-    const float* panels = table.data->as<float>();
-    for_rows(out.rows, out.cols, [&](int64_t t) {
+    for_rows(out.rows, 4 * out.cols, [&](int64_t t) {
       const int64_t id = ids[to_size(t)];
       ETTIN_CHECK(id >= 0 && id < table.out_features);
-      const float* from = panels + id / width * width * k + id % width;
-      float* to = out.row<float>(t);
-      for (int64_t c = 0; c < k; ++c) to[c] = from[c * width];
+      cpu::unpack_row(table, id, out.row<float>(t));
     });
   }
 
@@ -100,38 +104,34 @@ class CpuBackend final : public Backend {
     check({x, out});
     check_linear(x, weight, epilogue, activation, out);
     ETTIN_CHECK(weight.panel_width == matrix_.panel_width);
-    const int64_t panels = cpu::panel_count(weight), k = weight.in_features;
-    const int64_t panel_flops = 2 * k * weight.panel_width;
-    // Blocks of rows that stay in the second-level cache while panels stream by, in whole tiles.
-    const int64_t fitting = kRowBlockFloats / std::max<int64_t>(1, k);
-    const int64_t most = std::max(matrix_.max_rows, fitting / matrix_.max_rows * matrix_.max_rows);
-    const int64_t row_blocks = ceil_div(x.rows, most);
-    const int64_t block_rows =
-        row_blocks == 0
-            ? 0
-            : ceil_div(ceil_div(x.rows, row_blocks), matrix_.max_rows) * matrix_.max_rows;
-    // Enough parts for an even load, none too small to be worth handing out.
-    const int64_t useful = std::max<int64_t>(1, block_rows * panels * panel_flops / kMinTaskFlops);
-    const int64_t wanted = ceil_div(int64_t{kTasksPerThread} * threads_.size(), row_blocks + 1);
-    const int64_t groups = std::clamp<int64_t>(std::min(useful, wanted), 1, panels);
-    for_tasks(row_blocks * groups, x.rows * panels * panel_flops, [&](int64_t task) {
-      const int64_t first_row = task / groups * block_rows, group = task % groups;
+    if (x.rows == 0) return;
+    const cpu::DotKernels* dot =
+        weight.exact_activations ? nullptr : cpu::dot_kernels(isa_, weight.format);
+    const PreparedRows rows = prepare_rows(x, weight, dot);
+    const LinearCut cut = cut_linear(x.rows, weight, dot, rows.stride);
+    const int64_t panel_bytes =
+        cpu::panel_bytes(weight.format, weight.in_features, weight.panel_width);
+    for_tasks(cut.row_blocks * cut.panel_groups, cut.nanoseconds, [&](int64_t task) {
+      const int64_t first_row = task / cut.panel_groups * cut.block_rows;
+      const int64_t group = task % cut.panel_groups;
       cpu::LinearTask t;
-      t.rows = std::min(block_rows, x.rows - first_row);
-      if (t.rows <= 0) return;
-      t.x = x.row<float>(first_row);
-      t.x_stride = x.stride;
-      t.in_features = k;
-      t.panels = weight.data->as<float>();
+      t.x = rows.data + first_row * rows.stride;
+      t.x_stride = rows.stride;
+      t.rows = std::min(cut.block_rows, x.rows - first_row);
+      t.in_features = weight.in_features;
+      t.format = weight.format;
+      t.dot = dot;
+      t.panels = weight.data->data();
+      t.panel_bytes = panel_bytes;
       t.bias = weight.bias ? weight.bias->as<float>() : nullptr;
-      t.first_panel = panels * group / groups;
-      t.last_panel = panels * (group + 1) / groups;
+      t.first_panel = cut.panels * group / cut.panel_groups;
+      t.last_panel = cut.panels * (group + 1) / cut.panel_groups;
       t.epilogue = epilogue;
       t.activation = activation;
       t.out = out.row<float>(first_row);
       t.out_stride = out.stride;
       t.out_cols = out.cols;
-      matrix_.linear(t);
+      matrix_.linear(t, cpu::thread_scratch(matrix_.scratch_floats(t)));
     });
   }
 
@@ -176,7 +176,7 @@ class CpuBackend final : public Backend {
       }
     }
     const int64_t scratch = attention_.scratch_floats(D);
-    for_tasks(static_cast<int64_t>(parts.size()) * heads, flops, [&](int64_t task) {
+    for_tasks(static_cast<int64_t>(parts.size()) * heads, flops / 50, [&](int64_t task) {
       const Part& part = parts[to_size(task / heads)];
       const int64_t column = task % heads * D, start = starts[part.sequence];
       cpu::AttentionTask t;
@@ -280,19 +280,76 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  static constexpr int64_t kRowBlockFloats = 128 * 1024;  // 512 KiB
-  static constexpr int64_t kMinTaskFlops = 100'000;       // about 1 us
-  static constexpr int64_t kMinRegionFlops = 400'000;  // below, a region costs more than it saves
+  static constexpr int64_t kRowBlockBytes = 512 * 1024;  // stays in the second-level cache
+  static constexpr int64_t kMinRegion =
+      2'000;  // ns of work; below, a region costs more than it saves
+  static constexpr int64_t kMinTask = 4'000;  // ns
+  static constexpr int64_t kTasksPerThread = 16;
   static constexpr int64_t kMinRegionElements = 16 * 1024;
-  static constexpr int kTasksPerThread = 8;
 
   static void check(std::initializer_list<ConstView> views) {
     for (const ConstView& v : views) ETTIN_CHECK(v.dtype == Dtype::f32 && v.stride >= v.cols);
   }
 
+  struct PreparedRows {
+    const std::byte* data;
+    ptrdiff_t stride;  // bytes
+  };
+
+  // The rows as the weight's format multiplies them.
+  PreparedRows prepare_rows(ConstView x, const LinearWeight& weight,
+                            const cpu::DotKernels* dot) const {
+    const int64_t k = x.cols;
+    if (weight.format == WeightFormat::f32 || weight.exact_activations) {
+      return {x.data, x.stride * static_cast<ptrdiff_t>(sizeof(float))};
+    }
+    const int64_t stride =
+        dot != nullptr ? dot->row_bytes(k) : k * static_cast<int64_t>(sizeof(float));
+    std::byte* data = cpu::call_scratch(x.rows * stride);
+    for_rows(x.rows, k, [&](int64_t t) {
+      std::byte* to = data + t * stride;
+      if (dot != nullptr) {
+        dot->prepare(x.row<float>(t), k, to);
+      } else {
+        cpu::round_row(weight.format, x.row<float>(t), k, reinterpret_cast<float*>(to));
+      }
+    });
+    return {data, stride};
+  }
+
+  // How `linear` is cut into tasks: blocks of rows times groups of panels.
+  struct LinearCut {
+    int64_t panels, block_rows, row_blocks, panel_groups;
+    int64_t nanoseconds;  // an estimate of the whole on one thread
+  };
+
+  LinearCut cut_linear(int64_t rows, const LinearWeight& weight, const cpu::DotKernels* dot,
+                       ptrdiff_t row_bytes) const {
+    LinearCut cut;
+    cut.panels = cpu::panel_count(weight);
+    const int64_t tile_rows = dot != nullptr ? dot->max_rows : matrix_.max_rows;
+    const int64_t fitting = kRowBlockBytes / std::max<int64_t>(1, row_bytes);
+    const int64_t most = std::max<int64_t>(1, fitting / tile_rows) * tile_rows;
+    cut.row_blocks = ceil_div(rows, most);
+    cut.block_rows = ceil_div(ceil_div(rows, cut.row_blocks), tile_rows) * tile_rows;
+    cut.row_blocks = ceil_div(rows, cut.block_rows);
+    // One thread does about 150 operations and reads about 15 bytes in a nanosecond.
+    const int64_t weights = weight.in_features * cut.panels * weight.panel_width;
+    cut.nanoseconds = std::max(2 * rows * weights / 150, weights / 15);
+    // Few rows: one run of panels for each thread, so that each streams through memory. Many: parts
+    // that are even to the last panel.
+    const int64_t threads = threads_.size();
+    const int64_t useful = std::max<int64_t>(1, cut.nanoseconds / (cut.row_blocks * kMinTask));
+    const int64_t wanted =
+        rows <= tile_rows ? threads : ceil_div(threads * kTasksPerThread, cut.row_blocks);
+    cut.panel_groups =
+        std::clamp<int64_t>(std::min(std::max(useful, threads), wanted), 1, cut.panels);
+    return cut;
+  }
+
   template <class Fn>
-  void for_tasks(int64_t count, int64_t flops, const Fn& fn) const {
-    if (flops < kMinRegionFlops || count <= 1) {
+  void for_tasks(int64_t count, int64_t nanoseconds, const Fn& fn) const {
+    if (nanoseconds < kMinRegion || count <= 1) {
       for (int64_t i = 0; i < count; ++i) fn(i);
     } else {
       threads_.parallel_for(count, [&](int64_t i, int) { fn(i); });
@@ -330,7 +387,10 @@ class CpuBackend final : public Backend {
     }
   }
 
+  const cpu::IsaChoice isa_;
+  std::string isa_name_;
   const WeightFormat format_;
+  const bool exact_activations_;
   const cpu::MatrixKernels& matrix_;
   const cpu::AttentionKernels& attention_;
   const cpu::RowKernels& rows_;
@@ -342,8 +402,8 @@ class CpuBackend final : public Backend {
 
 Result<std::shared_ptr<const Backend>> make_cpu_backend(const BackendOptions& options) {
   const char* limit = std::getenv("ETTIN_ISA");
-  ETTIN_ASSIGN_OR_RETURN(const int64_t targets, cpu::choose_targets(limit ? limit : ""));
-  return std::shared_ptr<const Backend>(std::make_shared<CpuBackend>(targets, options));
+  ETTIN_ASSIGN_OR_RETURN(const cpu::IsaChoice isa, cpu::choose_isa(limit ? limit : ""));
+  return std::shared_ptr<const Backend>(std::make_shared<CpuBackend>(isa, options));
 }
 
 }  // namespace ettin

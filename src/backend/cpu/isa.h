@@ -9,16 +9,19 @@
 
 namespace ettin::cpu {
 
-struct Isa {
-  std::string_view name;  // as ETTIN_ISA spells it
-  int64_t target;         // one HWY_* bit
+// What kernels may use.
+struct IsaChoice {
+  std::string_view name;  // as ETTIN_ISA spells it: "avx3_bf16"
+  int64_t targets = 0;    // mask of HWY_* bits
+  bool vnni = false;      // AVX-512 dot products of bytes
+  bool bf16 = false;      // AVX-512 dot products of bf16
 };
 
-// Built into this program and supported by this machine, best first.
-std::vector<Isa> available_isas();
+// Built into this program and supported by this machine, best first. Each may use all that the
+// later ones may.
+std::vector<IsaChoice> available_isas();
 
-// `limit`: a name of an instruction set, or empty for the best one. The result is the mask of the
-// sets that may be used.
-Result<int64_t> choose_targets(std::string_view limit);
+// `limit`: a name of an instruction set, or empty for the best one.
+Result<IsaChoice> choose_isa(std::string_view limit);
 
 }  // namespace ettin::cpu

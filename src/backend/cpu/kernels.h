@@ -8,18 +8,23 @@
 #include <cstdint>
 
 #include "backend/backend.h"
+#include "backend/cpu/dot_kernels.h"
 
 namespace ettin::cpu {
 
 // Rows of x times some panels of a packed matrix. Columns [panel * width, ...) of the output; for
 // Epilogue::gated each panel yields width / 2 columns.
 struct LinearTask {
-  const float* x = nullptr;
-  ptrdiff_t x_stride = 0;
+  // With `dot`, rows as DotKernels::prepare writes them; else fp32.
+  const std::byte* x = nullptr;
+  ptrdiff_t x_stride = 0;  // bytes
   int64_t rows = 0;
   int64_t in_features = 0;
-  const float* panels = nullptr;  // of the whole matrix
-  const float* bias = nullptr;    // padded to whole panels, in panel order, or null
+  WeightFormat format = WeightFormat::f32;  // of the panels
+  const DotKernels* dot = nullptr;          // null: panels are widened to fp32 where they are not
+  const std::byte* panels = nullptr;        // of the whole matrix
+  ptrdiff_t panel_bytes = 0;
+  const float* bias = nullptr;  // padded to whole panels, in panel order, or null
   int64_t first_panel = 0;
   int64_t last_panel = 0;
   Epilogue epilogue = Epilogue::store;
@@ -60,10 +65,13 @@ struct AttentionTask {
 };
 
 struct MatrixKernels {
-  const char* isa;
   int64_t panel_width;  // output features per panel: two vectors
   int64_t max_rows;     // of a register tile
-  void (*linear)(const LinearTask& task);
+  // Panels that one tile of so many rows takes, of those that are left.
+  int64_t (*panels_at_once)(int64_t rows, int64_t left);
+  // Floats of scratch memory that `linear` needs for a task.
+  int64_t (*scratch_floats)(const LinearTask& task);
+  void (*linear)(const LinearTask& task, float* scratch);  // 64-byte aligned scratch
   // panel[i * panel_width + c] = rows[c][i] for i < k and c < panel_width.
   void (*pack_panel)(const float* const* rows, int64_t k, float* panel);
 };

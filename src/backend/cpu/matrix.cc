@@ -10,6 +10,8 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/math-inl.h"
 #include "backend/cpu/tile-inl.h"
+#include "base/half.h"
+#include "tensor/quantize.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ettin::HWY_NAMESPACE {
@@ -52,22 +54,118 @@ void finish_row(Epilogue epilogue, const float* HWY_RESTRICT sums, const float* 
   if (to == whole) std::copy(whole, whole + n, out);
 }
 
+// One panel of a narrow format as fp32 [k, kPanel]; layouts in cpu/pack.h.
+void widen_panel(WeightFormat format, const std::byte* panel, int64_t k, float* HWY_RESTRICT out) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(panel);
+  const auto* halves = reinterpret_cast<const uint16_t*>(panel);
+  if (format == WeightFormat::bf16) {
+    for (int64_t i = 0; i < k; ++i) {
+      const uint16_t* from = halves + i / 2 * kPanel * 2 + i % 2;
+      for (int64_t c = 0; c < kPanel; ++c) out[i * kPanel + c] = bf16_to_float(from[2 * c]);
+    }
+  } else if (format == WeightFormat::q8) {
+    const auto* scales = reinterpret_cast<const float*>(panel);
+    for (int64_t i = 0; i < k; ++i) {
+      const uint8_t* from = bytes + 4 * kPanel + i / 4 * kPanel * 4 + i % 4;
+      for (int64_t c = 0; c < kPanel; ++c) {
+        out[i * kPanel + c] = static_cast<float>(from[4 * c] - 128) * scales[c];
+      }
+    }
+  } else {
+    constexpr int64_t kBlockBytes = kPanel * (2 + kQ4Block / 2);
+    float scales[kPanel] = {};
+    for (int64_t i = 0; i < k; ++i) {
+      const int64_t block = i / kQ4Block, in_block = i % kQ4Block;
+      if (in_block == 0) {
+        const uint16_t* stored = halves + block * kBlockBytes / 2;
+        for (int64_t c = 0; c < kPanel; ++c) scales[c] = fp16_to_float(stored[c]);
+      }
+      const uint8_t* from =
+          bytes + block * kBlockBytes + 2 * kPanel + in_block % 16 / 4 * kPanel * 4 + in_block % 4;
+      const int shift = in_block < 16 ? 0 : 4;
+      for (int64_t c = 0; c < kPanel; ++c) {
+        const int nibble = from[4 * c] >> shift & 15;
+        out[i * kPanel + c] = static_cast<float>(nibble - kQ4Zero) * scales[c];
+      }
+    }
+  }
+}
+
+// How the tiles of a task are computed: by dot products on narrow numbers, or by the fp32 tile.
+struct Tiles {
+  const LinearTask& task;
+  float* scratch;
+  const std::byte* panels = nullptr;  // that the next tiles multiply by
+  ptrdiff_t panel_bytes = 0;
+  bool unpacked = false;
+
+  int64_t max_rows() const { return task.dot != nullptr ? task.dot->max_rows : kTileRows; }
+
+  int64_t at_once(int64_t rows, int64_t left) const {
+    return task.dot != nullptr ? task.dot->panels_at_once(rows, left) : panels_at_once(rows, left);
+  }
+
+  // `many`: more than one tile follows on these panels.
+  void load(int64_t first, int64_t count, bool many) {
+    const int64_t k = task.in_features;
+    panels = task.panels + first * task.panel_bytes;
+    panel_bytes = task.panel_bytes;
+    unpacked = false;
+    auto* copy = reinterpret_cast<std::byte*>(scratch);
+    if (task.dot != nullptr) {
+      if (!many || task.dot->unpack == nullptr) return;
+      unpacked = true;
+      const int64_t bytes = task.dot->unpacked_bytes(k);
+      for (int64_t p = 0; p < count; ++p) {
+        task.dot->unpack(panels + p * panel_bytes, k, copy + p * bytes);
+      }
+      panels = copy;
+      panel_bytes = bytes;
+    } else if (task.format != WeightFormat::f32) {
+      for (int64_t p = 0; p < count; ++p) {
+        widen_panel(task.format, panels + p * panel_bytes, k, scratch + p * k * kPanel);
+      }
+      panels = copy;
+      panel_bytes = k * kPanel * static_cast<ptrdiff_t>(sizeof(float));
+    }
+  }
+
+  void multiply_rows(int64_t first, int64_t rows, int64_t count, float* sums) const {
+    const std::byte* x = task.x + first * task.x_stride;
+    if (task.dot != nullptr) {
+      const cpu::DotArgs args = {x,           task.x_stride, task.in_features, panels,
+                                 panel_bytes, sums,          count * kPanel};
+      (unpacked ? task.dot->multiply_unpacked : task.dot->multiply)(rows, count, args);
+      return;
+    }
+    constexpr ptrdiff_t kFloat = sizeof(float);
+    multiply<false>(rows, count,
+                    {reinterpret_cast<const float*>(x), task.x_stride / kFloat,
+                     reinterpret_cast<const float*>(panels), panel_bytes / kFloat, task.in_features,
+                     sums, count * kPanel});
+  }
+};
+
+int64_t scratch_floats(const LinearTask& task) {
+  const int64_t k = task.in_features;
+  if (task.dot == nullptr) return task.format == WeightFormat::f32 ? 0 : 4 * k * kPanel;
+  return task.dot->unpack != nullptr ? task.dot->unpacked_bytes(k) : 0;  // 4 panels, 4 bytes
+}
+
 template <Activation kActivation>
-void linear(const LinearTask& task) {
+void linear(const LinearTask& task, float* scratch) {
   HWY_ALIGN float sums[kTileRows * kMostColumns];
-  const int64_t k = task.in_features, panel_size = k * kPanel;
   const int64_t columns = task.epilogue == Epilogue::gated ? kLanes : kPanel;  // out, per panel
-  const int64_t tile_rows = even_tile_rows(task.rows);
+  Tiles tiles{task, scratch};
+  const int64_t tile_rows = even_rows(task.rows, tiles.max_rows());
   for (int64_t p = task.first_panel; p < task.last_panel;) {
-    int64_t taken = 1;
+    // The last tile may be lower than the others, but all take the panels of the first.
+    const int64_t taken = tiles.at_once(tile_rows, task.last_panel - p);
+    tiles.load(p, taken, task.rows > tile_rows);
+    const ptrdiff_t width = taken * kPanel;
     for (int64_t row = 0; row < task.rows; row += tile_rows) {
       const int64_t rows = std::min(tile_rows, task.rows - row);
-      // The last tile may be lower than the others, but all take the panels of the first.
-      taken = panels_at_once(tile_rows, task.last_panel - p);
-      const ptrdiff_t width = taken * kPanel;
-      multiply<false>(rows, taken,
-                      {task.x + row * task.x_stride, task.x_stride, task.panels + p * panel_size,
-                       panel_size, k, sums, width});
+      tiles.multiply_rows(row, rows, taken, sums);
       const int64_t first = p * columns;
       const int64_t n = std::min(taken * columns, task.out_cols - first);
       const float* bias = task.bias != nullptr ? task.bias + p * kPanel : nullptr;
@@ -80,22 +178,24 @@ void linear(const LinearTask& task) {
   }
 }
 
-void linear_any(const LinearTask& task) {
+void linear_any(const LinearTask& task, float* scratch) {
   switch (task.activation) {
     case Activation::identity:
-      return linear<Activation::identity>(task);
+      return linear<Activation::identity>(task, scratch);
     case Activation::gelu:
-      return linear<Activation::gelu>(task);
+      return linear<Activation::gelu>(task, scratch);
     case Activation::gelu_tanh:
-      return linear<Activation::gelu_tanh>(task);
+      return linear<Activation::gelu_tanh>(task, scratch);
     case Activation::silu:
-      return linear<Activation::silu>(task);
+      return linear<Activation::silu>(task, scratch);
     case Activation::relu:
-      return linear<Activation::relu>(task);
+      return linear<Activation::relu>(task, scratch);
     case Activation::tanh:
-      return linear<Activation::tanh>(task);
+      return linear<Activation::tanh>(task, scratch);
   }
 }
+
+int64_t fp32_panels_at_once(int64_t rows, int64_t left) { return panels_at_once(rows, left); }
 
 void pack_panel(const float* const* rows, int64_t k, float* panel) {
   transpose_rows(rows, kPanel, k, panel);
@@ -104,8 +204,8 @@ void pack_panel(const float* const* rows, int64_t k, float* panel) {
 }  // namespace
 
 const cpu::MatrixKernels* matrix_table() {
-  static const cpu::MatrixKernels kTable = {hwy::TargetName(HWY_TARGET), kPanel, kTileRows,
-                                            linear_any, pack_panel};
+  static const cpu::MatrixKernels kTable = {kPanel,         kTileRows,  fp32_panels_at_once,
+                                            scratch_floats, linear_any, pack_panel};
   return &kTable;
 }
 

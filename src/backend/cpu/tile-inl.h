@@ -122,11 +122,12 @@ inline void multiply(int64_t rows, int64_t panels, TileArgs args) {
   }
 }
 
-// Rows of a tile when `rows` are cut into equal parts of at most kTileRows: 16 = 8 + 8, not 14 + 2.
-inline int64_t even_tile_rows(int64_t rows) {
-  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+// Rows of a tile when `rows` are cut into equal parts of at most `most`: 16 = 8 + 8, not 14 + 2.
+inline int64_t even_rows(int64_t rows, int64_t most) {
+  const int64_t tiles = (rows + most - 1) / most;
   return (rows + tiles - 1) / tiles;
 }
+inline int64_t even_tile_rows(int64_t rows) { return even_rows(rows, kTileRows); }
 
 // panel[k * kPanel + c] = rows[c][k] for c < count; the other columns are not touched.
 HWY_NOINLINE inline void transpose_rows(const float* const* rows, int64_t count, int64_t k,
