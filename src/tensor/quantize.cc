@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "base/check.h"
@@ -42,18 +43,23 @@ float block_error(std::span<const float> x, float scale) {
 
 float quantize_q8(std::span<const float> x, std::span<int8_t> out) {
   ETTIN_CHECK(x.size() == out.size());
-  float most = 0, probe = 0;  // probe: 0, or NaN when an element is not finite
+  // Magnitudes compare like the integers of their bits, which compilers can vectorise.
+  int32_t most_bits = 0;
   for (const float v : x) {
-    most = std::max(most, std::fabs(v));
-    probe += v * 0.0f;
+    most_bits = std::max(most_bits, std::bit_cast<int32_t>(v) & 0x7fffffff);
   }
-  const bool usable = probe == 0 && most > 0;
-  const float inverse = usable ? 127.0f / most : 0.0f;
+  constexpr int32_t kInfinity = 0x7f800000;
+  const bool usable = most_bits > 0 && most_bits < kInfinity;
+  if (!usable) {
+    std::fill(out.begin(), out.end(), int8_t{0});
+    return most_bits == 0 ? 0.0f : NAN;
+  }
+  const float most = std::bit_cast<float>(most_bits), inverse = 127.0f / most;
   for (size_t i = 0; i < x.size(); ++i) {
-    const float level = usable ? round_small(x[i] * inverse) : 0.0f;
-    out[i] = static_cast<int8_t>(std::min(127.0f, std::max(-127.0f, level)));
+    const float level = round_small(x[i] * inverse);
+    out[i] = static_cast<int8_t>(static_cast<int32_t>(std::min(127.0f, std::max(-127.0f, level))));
   }
-  return probe == 0 ? most / 127.0f : probe;
+  return most / 127.0f;
 }
 
 void quantize_q4(std::span<const float> x, std::span<uint8_t> nibbles, std::span<uint16_t> scales) {

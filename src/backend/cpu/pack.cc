@@ -1,6 +1,7 @@
 #include "backend/cpu/pack.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "backend/cpu/scratch.h"
@@ -10,6 +11,9 @@
 
 namespace ettin::cpu {
 namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t q4_block_bytes(int64_t width) { return width * (2 + kQ4Block / 2); }
 
 // The rows that a panel holds: up to two runs of consecutive rows of the stacked blocks.
 struct PanelRows {
@@ -38,59 +42,95 @@ std::pair<const StoredMatrix*, int64_t> find_row(const std::vector<StoredMatrix>
   ETTIN_CHECK(false);
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// A panel is its columns transposed in units of 4 bytes: every format fills rows of 32-bit words,
+// one for each column, and MatrixKernels::pack_panel transposes them.
+using Words = std::vector<const float*>;  // the columns of a panel
 
-// Writes columns of one panel; `k` and `width` are the panel's.
-struct PanelWriter {
+int64_t words_of_column(WeightFormat format, int64_t k) {
+  switch (format) {
+    case WeightFormat::bf16:
+      return ceil_div(k, 2);
+    case WeightFormat::q8:
+      return ceil_div(k, 4);
+    case WeightFormat::q4:
+      return q4_blocks(k) * 4;
+    default:
+      return k;
+  }
+}
+
+// Where one column of a panel is written: its words, and its scales where the format has them.
+struct Column {
+  float* words;
   std::byte* panel;
-  int64_t k, width;
-
-  void write(WeightFormat format, int64_t column, const StoredMatrix& block, int64_t row) const {
-    float* wide = thread_scratch(2 * ceil_div(k, kQ4Block) * kQ4Block);
-    const auto n = to_size(k);
-    if (format == WeightFormat::q8) {
-      auto* levels = reinterpret_cast<int8_t*>(wide);
-      const float scale = read_row_q8(block, row, {levels, n});
-      std::memcpy(panel + 4 * column, &scale, sizeof scale);
-      std::byte* to = panel + 4 * width;
-      for (int64_t i = 0; i < k; ++i) {
-        to[(i / 4 * width + column) * 4 + i % 4] = static_cast<std::byte>(levels[i] + 128);
-      }
-    } else if (format == WeightFormat::q4) {
-      auto* nibbles = reinterpret_cast<uint8_t*>(wide);
-      auto* scales = reinterpret_cast<uint16_t*>(wide + ceil_div(k, kQ4Block) * kQ4Block);
-      read_row_q4(block, row, {nibbles, n}, {scales, to_size(q4_blocks(k))});
-      for (int64_t i = 0; i < k; ++i) put_nibble(column, i, nibbles[i]);
-      for (int64_t b = 0; b < q4_blocks(k); ++b) {
-        std::memcpy(panel + b * q4_block_bytes() + 2 * column, scales + b, sizeof scales[b]);
-      }
-    } else {
-      read_row(block, row, std::span(wide, n));
-      for (int64_t i = 0; i < k; ++i) {
-        const uint16_t narrow = float_to_bf16(wide[i]);
-        std::memcpy(panel + ((i / 2 * width + column) * 2 + i % 2) * 2, &narrow, sizeof narrow);
-      }
-    }
-  }
-
-  // What a column that does not exist holds: zero in every format.
-  void clear(WeightFormat format) const {
-    std::memset(panel, 0, to_size(panel_bytes(format, k, width)));
-    if (format == WeightFormat::q8) {
-      std::memset(panel + 4 * width, 128, to_size(panel_bytes(format, k, width) - 4 * width));
-    }
-  }
-
- private:
-  int64_t q4_block_bytes() const { return 2 * width + width * kQ4Block / 2; }
-
-  void put_nibble(int64_t column, int64_t i, uint8_t nibble) const {
-    const int64_t in_block = i % kQ4Block, j = in_block % 16 / 4, t = in_block % 4;
-    std::byte* at =
-        panel + i / kQ4Block * q4_block_bytes() + 2 * width + (j * width + column) * 4 + t;
-    *at |= static_cast<std::byte>(in_block < 16 ? nibble : nibble << 4);
-  }
+  int64_t index, width;  // of the column, of the panel
 };
+
+void write_bf16(const StoredMatrix& block, int64_t row, const Column& to) {
+  const int64_t k = block.in_features;
+  std::vector<float> wide(to_size(k));
+  read_row(block, row, wide);
+  auto* halves = reinterpret_cast<uint16_t*>(to.words);
+  for (int64_t i = 0; i < k; ++i) halves[i] = float_to_bf16(wide[to_size(i)]);
+  if (k % 2 == 1) halves[k] = 0;
+}
+
+void write_q8(const StoredMatrix& block, int64_t row, const Column& to) {
+  const int64_t k = block.in_features;
+  auto* levels = reinterpret_cast<int8_t*>(to.words);
+  const float scale = read_row_q8(block, row, {levels, to_size(k)});
+  std::memcpy(to.panel + 4 * to.index, &scale, sizeof scale);
+  std::fill(levels + k, levels + 4 * ceil_div(k, 4), int8_t{0});
+  for (int64_t i = 0; i < 4 * ceil_div(k, 4); ++i) {
+    levels[i] = static_cast<int8_t>(levels[i] ^ -128);  // + 128 as an unsigned byte
+  }
+}
+
+void write_q4(const StoredMatrix& block, int64_t row, const Column& to) {
+  const int64_t k = block.in_features, blocks = q4_blocks(k);
+  std::vector<uint8_t> nibbles(to_size(blocks * kQ4Block), kQ4Zero);
+  std::vector<uint16_t> scales(to_size(blocks));
+  read_row_q4(block, row, std::span(nibbles).first(to_size(k)), scales);
+  auto* bytes = reinterpret_cast<uint8_t*>(to.words);
+  for (int64_t b = 0; b < blocks; ++b) {
+    std::memcpy(to.panel + b * q4_block_bytes(to.width) + 2 * to.index, &scales[to_size(b)], 2);
+    const uint8_t* from = nibbles.data() + b * kQ4Block;
+    for (int64_t i = 0; i < kQ4Block / 2; ++i) {
+      bytes[b * kQ4Block / 2 + i] = static_cast<uint8_t>(from[i] | from[i + kQ4Block / 2] << 4);
+    }
+  }
+}
+
+void write_column(WeightFormat format, const StoredMatrix& block, int64_t row, const Column& to) {
+  switch (format) {
+    case WeightFormat::bf16:
+      return write_bf16(block, row, to);
+    case WeightFormat::q8:
+      return write_q8(block, row, to);
+    case WeightFormat::q4:
+      return write_q4(block, row, to);
+    default:
+      return read_row(block, row, std::span(to.words, to_size(block.in_features)));
+  }
+}
+
+// The words of a column that does not exist: zero in every format, with a scale of zero.
+uint32_t empty_word(WeightFormat format) { return format == WeightFormat::q8 ? 0x80808080u : 0u; }
+
+void transpose_words(WeightFormat format, Words columns, int64_t k, int64_t width,
+                     const MatrixKernels& kernels, std::byte* panel) {
+  const int64_t words = words_of_column(format, k);
+  if (format == WeightFormat::q4) {
+    for (int64_t b = 0; b < q4_blocks(k); ++b) {
+      std::byte* to = panel + b * q4_block_bytes(width) + 2 * width;
+      kernels.pack_panel(columns.data(), 4, reinterpret_cast<float*>(to));
+      for (const float*& column : columns) column += 4;
+    }
+    return;
+  }
+  if (format == WeightFormat::q8) panel += 4 * width;
+  kernels.pack_panel(columns.data(), words, reinterpret_cast<float*>(panel));
+}
 
 }  // namespace
 
@@ -127,7 +167,7 @@ int64_t panel_bytes(WeightFormat format, int64_t in_features, int64_t panel_widt
     case WeightFormat::q8:
       return panel_width * 4 + ceil_div(in_features, 4) * panel_width * 4;
     case WeightFormat::q4:
-      return q4_blocks(in_features) * panel_width * (2 + kQ4Block / 2);
+      return q4_blocks(in_features) * q4_block_bytes(panel_width);
     default:
       return in_features * panel_width * 4;
   }
@@ -149,32 +189,24 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
   auto data = std::make_shared<Buffer>(to_size(panels * bytes));
   pool.parallel_for(panels, [&](int64_t p, int) {
     std::byte* panel = data->data() + p * bytes;
-    const PanelRows panel_rows = rows_of_panel(p, w.out_features, w.gated, width);
-    if (format != WeightFormat::f32) {
-      const PanelWriter writer{panel, k, width};
-      writer.clear(format);
-      for (const auto& run : panel_rows.runs) {
-        for (int64_t r = 0; r < run.count; ++r) {
-          const auto [block, row] = find_row(source.blocks, run.first + r);
-          writer.write(format, run.column + r, *block, row);
-        }
-      }
-      return;
-    }
-    // Widened rows, then one row of zeros that stands for the missing ones.
-    float* wide = thread_scratch((width + 1) * k);
-    float* zeros = wide + width * k;
-    std::fill_n(zeros, k, 0.0f);
-    std::vector<const float*> at(to_size(width), zeros);
-    for (const auto& run : panel_rows.runs) {
+    // Scales of columns that do not exist stay zero.
+    if (format == WeightFormat::q8) std::memset(panel, 0, to_size(4 * width));
+    if (format == WeightFormat::q4) std::memset(panel, 0, to_size(bytes));
+    // The columns' words, then one column that stands for the missing ones.
+    const int64_t words = words_of_column(format, k);
+    float* scratch = thread_scratch((width + 1) * words);
+    std::fill_n(scratch + width * words, words, std::bit_cast<float>(empty_word(format)));
+    Words columns(to_size(width), scratch + width * words);
+    for (const auto& run : rows_of_panel(p, w.out_features, w.gated, width).runs) {
       for (int64_t r = 0; r < run.count; ++r) {
-        float* to = wide + (run.column + r) * k;
+        const int64_t column = run.column + r;
+        float* to = scratch + column * words;
         const auto [block, row] = find_row(source.blocks, run.first + r);
-        read_row(*block, row, std::span(to, to_size(k)));
-        at[to_size(run.column + r)] = to;
+        write_column(format, *block, row, {to, panel, column, width});
+        columns[to_size(column)] = to;
       }
     }
-    kernels.pack_panel(at.data(), k, reinterpret_cast<float*>(panel));
+    transpose_words(format, std::move(columns), k, width, kernels, panel);
   });
   w.data = std::move(data);
   if (!source.bias_blocks.empty()) w.bias = pack_bias(source.bias_blocks, rows, w.gated, width);
@@ -215,9 +247,8 @@ void unpack_row(const LinearWeight& weight, int64_t row, float* out) {
       out[i] = static_cast<float>(from[(i / 4 * width + column) * 4 + i % 4] - 128) * scale;
     }
   } else {
-    const int64_t block_bytes = width * (2 + kQ4Block / 2);
     for (int64_t i = 0; i < k; ++i) {
-      const std::byte* block = panel + i / kQ4Block * block_bytes;
+      const std::byte* block = panel + i / kQ4Block * q4_block_bytes(width);
       uint16_t scale;
       std::memcpy(&scale, block + 2 * column, sizeof scale);
       const int64_t in_block = i % kQ4Block, j = in_block % 16 / 4, t = in_block % 4;
