@@ -8,7 +8,9 @@
 
 #include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/linear.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/regions.h"
 #include "backend/cpu/scratch.h"
 #include "backend/rope_table.h"
 #include "backend/shapes.h"
@@ -104,35 +106,7 @@ class CpuBackend final : public Backend {
     check({x, out});
     check_linear(x, weight, epilogue, activation, out);
     ETTIN_CHECK(weight.panel_width == matrix_.panel_width);
-    if (x.rows == 0) return;
-    const cpu::DotKernels* dot =
-        weight.exact_activations ? nullptr : cpu::dot_kernels(isa_, weight.format);
-    const PreparedRows rows = prepare_rows(x, weight, dot);
-    const LinearCut cut = cut_linear(x.rows, weight, dot, rows.stride);
-    const int64_t panel_bytes =
-        cpu::panel_bytes(weight.format, weight.in_features, weight.panel_width);
-    for_tasks(cut.row_blocks * cut.panel_groups, cut.nanoseconds, [&](int64_t task) {
-      const int64_t first_row = task / cut.panel_groups * cut.block_rows;
-      const int64_t group = task % cut.panel_groups;
-      cpu::LinearTask t;
-      t.x = rows.data + first_row * rows.stride;
-      t.x_stride = rows.stride;
-      t.rows = std::min(cut.block_rows, x.rows - first_row);
-      t.in_features = weight.in_features;
-      t.format = weight.format;
-      t.dot = dot;
-      t.panels = weight.data->data();
-      t.panel_bytes = panel_bytes;
-      t.bias = weight.bias ? weight.bias->as<float>() : nullptr;
-      t.first_panel = cut.panels * group / cut.panel_groups;
-      t.last_panel = cut.panels * (group + 1) / cut.panel_groups;
-      t.epilogue = epilogue;
-      t.activation = activation;
-      t.out = out.row<float>(first_row);
-      t.out_stride = out.stride;
-      t.out_cols = out.cols;
-      matrix_.linear(t, cpu::thread_scratch(matrix_.scratch_floats(t)));
-    });
+    cpu::linear(x, weight, epilogue, activation, out, {matrix_, isa_, threads_});
   }
 
   void rope(View qkv, std::span<const int32_t> positions, const RopeTable& table,
@@ -280,95 +254,18 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  static constexpr int64_t kRowBlockBytes = 512 * 1024;  // stays in the second-level cache
-  static constexpr int64_t kMinRegion =
-      2'000;  // ns of work; below, a region costs more than it saves
-  static constexpr int64_t kMinTask = 4'000;  // ns
-  static constexpr int64_t kTasksPerThread = 16;
-  static constexpr int64_t kMinRegionElements = 16 * 1024;
-
   static void check(std::initializer_list<ConstView> views) {
     for (const ConstView& v : views) ETTIN_CHECK(v.dtype == Dtype::f32 && v.stride >= v.cols);
   }
 
-  struct PreparedRows {
-    const std::byte* data;
-    ptrdiff_t stride;  // bytes
-  };
-
-  // The rows as the weight's format multiplies them.
-  PreparedRows prepare_rows(ConstView x, const LinearWeight& weight,
-                            const cpu::DotKernels* dot) const {
-    const int64_t k = x.cols;
-    if (weight.format == WeightFormat::f32 || weight.exact_activations) {
-      return {x.data, x.stride * static_cast<ptrdiff_t>(sizeof(float))};
-    }
-    const int64_t stride =
-        dot != nullptr ? dot->row_bytes(k) : k * static_cast<int64_t>(sizeof(float));
-    std::byte* data = cpu::call_scratch(x.rows * stride);
-    for_rows(x.rows, k, [&](int64_t t) {
-      std::byte* to = data + t * stride;
-      if (dot != nullptr) {
-        dot->prepare(x.row<float>(t), k, to);
-      } else {
-        cpu::round_row(weight.format, x.row<float>(t), k, reinterpret_cast<float*>(to));
-      }
-    });
-    return {data, stride};
-  }
-
-  // How `linear` is cut into tasks: blocks of rows times groups of panels.
-  struct LinearCut {
-    int64_t panels, block_rows, row_blocks, panel_groups;
-    int64_t nanoseconds;  // an estimate of the whole on one thread
-  };
-
-  LinearCut cut_linear(int64_t rows, const LinearWeight& weight, const cpu::DotKernels* dot,
-                       ptrdiff_t row_bytes) const {
-    LinearCut cut;
-    cut.panels = cpu::panel_count(weight);
-    const int64_t tile_rows = dot != nullptr ? dot->max_rows : matrix_.max_rows;
-    const int64_t fitting = kRowBlockBytes / std::max<int64_t>(1, row_bytes);
-    const int64_t most = std::max<int64_t>(1, fitting / tile_rows) * tile_rows;
-    cut.row_blocks = ceil_div(rows, most);
-    cut.block_rows = ceil_div(ceil_div(rows, cut.row_blocks), tile_rows) * tile_rows;
-    cut.row_blocks = ceil_div(rows, cut.block_rows);
-    // One thread does about 150 operations and reads about 15 bytes in a nanosecond.
-    const int64_t weights = weight.in_features * cut.panels * weight.panel_width;
-    cut.nanoseconds = std::max(2 * rows * weights / 150, weights / 15);
-    // Few rows: one run of panels for each thread, so that each streams through memory. Many: parts
-    // that are even to the last panel.
-    const int64_t threads = threads_.size();
-    const int64_t useful = std::max<int64_t>(1, cut.nanoseconds / (cut.row_blocks * kMinTask));
-    const int64_t wanted =
-        rows <= tile_rows ? threads : ceil_div(threads * kTasksPerThread, cut.row_blocks);
-    cut.panel_groups =
-        std::clamp<int64_t>(std::min(std::max(useful, threads), wanted), 1, cut.panels);
-    return cut;
-  }
-
   template <class Fn>
   void for_tasks(int64_t count, int64_t nanoseconds, const Fn& fn) const {
-    if (nanoseconds < kMinRegion || count <= 1) {
-      for (int64_t i = 0; i < count; ++i) fn(i);
-    } else {
-      threads_.parallel_for(count, [&](int64_t i, int) { fn(i); });
-    }
+    cpu::for_tasks(threads_, count, nanoseconds, fn);
   }
 
-  // Cheap work on rows of about `cols` elements: several rows per task.
   template <class Fn>
   void for_rows(int64_t rows, int64_t cols, const Fn& fn) const {
-    if (rows * cols < kMinRegionElements) {
-      for (int64_t r = 0; r < rows; ++r) fn(r);
-      return;
-    }
-    const int64_t per_task =
-        std::max<int64_t>(1, kMinRegionElements / 4 / std::max<int64_t>(1, cols));
-    threads_.parallel_for(ceil_div(rows, per_task), [&](int64_t task, int) {
-      const int64_t end = std::min(rows, (task + 1) * per_task);
-      for (int64_t r = task * per_task; r < end; ++r) fn(r);
-    });
+    cpu::for_rows(threads_, rows, cols, fn);
   }
 
   static std::shared_ptr<const Buffer> widen(const StoredTensor& tensor) {
