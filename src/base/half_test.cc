@@ -31,7 +31,7 @@ TEST(Half, RoundsToNearestEvenAndKeepsSpecials) {
   EXPECT_EQ(float_to_fp16(65520.0f), 0x7c00);  // the first that rounds to infinity
   EXPECT_EQ(float_to_fp16(0x1p-25f), 0);       // half of the smallest: tie to even
   EXPECT_EQ(float_to_fp16(0x1.8p-24f), 2);     // and above
-  EXPECT_EQ(float_to_fp16(-0x1.ffcp-15f), 0x83ff);
+  EXPECT_EQ(float_to_fp16(-0x1.ff8p-15f), 0x83ff);
   EXPECT_TRUE(std::isnan(fp16_to_float(float_to_fp16(std::numeric_limits<float>::quiet_NaN()))));
   EXPECT_TRUE(std::isnan(bf16_to_float(float_to_bf16(std::numeric_limits<float>::quiet_NaN()))));
   EXPECT_EQ(float_to_bf16(std::numeric_limits<float>::infinity()), 0x7f80);
