@@ -45,7 +45,7 @@ TEST(Registry, IsaCanBeLimited) {
   ::unsetenv("ETTIN_ISA");
   ASSERT_FALSE(wrong.ok());
   EXPECT_NE(wrong.status().to_string().find("mmx"), std::string::npos);
-  EXPECT_NE(wrong.status().hint().find("scalar"), std::string::npos);
+  EXPECT_NE(wrong.status().hint().find(cpu::available_isas().back().name), std::string::npos);
 }
 
 TEST(TopK, TiesGoToTheLowerIdAndNanIsLast) {
