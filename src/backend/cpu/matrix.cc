@@ -130,11 +130,12 @@ struct Tiles {
     }
   }
 
-  void multiply_rows(int64_t first, int64_t rows, int64_t count, float* sums) const {
+  void multiply_rows(int64_t first, int64_t rows, int64_t count, float* sums,
+                     ptrdiff_t sums_stride) const {
     const std::byte* x = task.x + first * task.x_stride;
     if (task.dot != nullptr) {
       const cpu::DotArgs args = {x,           task.x_stride, task.in_features, panels,
-                                 panel_bytes, sums,          count * kPanel};
+                                 panel_bytes, sums,          sums_stride};
       (unpacked ? task.dot->multiply_unpacked : task.dot->multiply)(rows, count, args);
       return;
     }
@@ -142,7 +143,7 @@ struct Tiles {
     multiply<false>(rows, count,
                     {reinterpret_cast<const float*>(x), task.x_stride / kFloat,
                      reinterpret_cast<const float*>(panels), panel_bytes / kFloat, task.in_features,
-                     sums, count * kPanel});
+                     sums, sums_stride});
   }
 };
 
@@ -158,6 +159,8 @@ void linear(const LinearTask& task, float* scratch) {
   const int64_t columns = task.epilogue == Epilogue::gated ? kLanes : kPanel;  // out, per panel
   Tiles tiles{task, scratch};
   const int64_t tile_rows = even_rows(task.rows, tiles.max_rows());
+  const bool sums_are_outputs = task.epilogue == Epilogue::store && task.bias == nullptr &&
+                                kActivation == Activation::identity;
   for (int64_t p = task.first_panel; p < task.last_panel;) {
     // The last tile may be lower than the others, but all take the panels of the first.
     const int64_t taken = tiles.at_once(tile_rows, task.last_panel - p);
@@ -165,9 +168,14 @@ void linear(const LinearTask& task, float* scratch) {
     const ptrdiff_t width = taken * kPanel;
     for (int64_t row = 0; row < task.rows; row += tile_rows) {
       const int64_t rows = std::min(tile_rows, task.rows - row);
-      tiles.multiply_rows(row, rows, taken, sums);
       const int64_t first = p * columns;
       const int64_t n = std::min(taken * columns, task.out_cols - first);
+      if (sums_are_outputs && n == taken * kPanel) {
+        tiles.multiply_rows(row, rows, taken, task.out + row * task.out_stride + first,
+                            task.out_stride);
+        continue;
+      }
+      tiles.multiply_rows(row, rows, taken, sums, width);
       const float* bias = task.bias != nullptr ? task.bias + p * kPanel : nullptr;
       for (int64_t r = 0; r < rows; ++r) {
         finish_row<kActivation>(task.epilogue, sums + r * width, bias, taken,
