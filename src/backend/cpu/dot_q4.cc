@@ -129,7 +129,7 @@ void unpack_q4(const std::byte* panel, int64_t k, std::byte* out) {
 }
 
 constexpr int kQ4Rows = 6;
-constexpr int most_panels(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+constexpr int most_panels(int rows) { return rows == 2 || rows == 3 ? 2 : 1; }
 
 template <int kRows, int kPanels>
 struct Packed {

@@ -38,9 +38,11 @@ constexpr int kTileRows = 6, kRegisters = 16;
 #endif
 
 // Panels that one call takes: few rows leave registers free, and more sums at once hide the
-// latency of the additions. Accumulators, two vectors of B per panel and one of A must fit.
+// latency of the additions. Accumulators, two vectors of B per panel and one of A must fit. One row
+// reads B as one stream, which memory delivers fastest.
 constexpr int64_t panels_at_once(int64_t rows, int64_t left) {
-  if (left >= 4 && (rows == 1 || rows * 8 + 9 <= kRegisters)) return 4;
+  if (rows == 1) return 1;
+  if (left >= 4 && rows * 8 + 9 <= kRegisters) return 4;
   return left >= 2 && rows * 4 + 5 <= kRegisters ? 2 : 1;
 }
 
