@@ -20,23 +20,40 @@ float round_small(float x) {
 // Scales tried, as shares of the one that maps the largest element to -8 exactly.
 constexpr std::array<float, 5> kShares = {1.0f, 0.95f, 0.9f, 0.85f, 1.06f};
 
-float to_level(float x, float inverse) {
-  return std::min(15.0f, std::max(0.0f, round_small(x * inverse) + float{kQ4Zero}));
+using Block = std::array<float, kQ4Block>;  // loops over all of it vectorise
+
+// Levels counted from zero, -8 to 7, as floats.
+Block to_levels(const Block& x, float scale) {
+  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+  Block levels;
+  for (size_t i = 0; i < x.size(); ++i) {
+    levels[i] = std::min(7.0f, std::max(-8.0f, round_small(x[i] * inverse)));
+  }
+  return levels;
 }
 
-float inverse_of(float scale) { return scale != 0 ? 1.0f / scale : 0.0f; }
-
-// Squared error of one block under one scale.
-float block_error(std::span<const float> x, float scale) {
-  const float inverse = inverse_of(scale);
-  std::array<float, kQ4Block> error = {};
-  for (size_t i = 0; i < x.size(); ++i) {
-    const float e = x[i] - scale * (to_level(x[i], inverse) - float{kQ4Zero});
-    error[i] = e * e;
+// Squared error of one block under one scale, summed in a fixed order.
+float block_error(const Block& x, float scale) {
+  const Block levels = to_levels(x, scale);
+  std::array<float, 8> sum = {};
+  for (size_t i = 0; i < x.size(); i += sum.size()) {
+    for (size_t j = 0; j < sum.size(); ++j) {
+      const float e = x[i + j] - scale * levels[i + j];
+      sum[j] += e * e;
+    }
   }
-  float sum = 0;
-  for (const float e : error) sum += e;
-  return sum;
+  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+// The element of largest magnitude; of several, the positive one.
+float extreme_of(const Block& x) {
+  int32_t largest = 0, smallest = 0;  // bits of magnitudes compare like integers
+  for (const float v : x) {
+    const int32_t bits = std::bit_cast<int32_t>(v), magnitude = bits & 0x7fffffff;
+    largest = std::max(largest, bits < 0 ? 0 : magnitude);
+    smallest = std::max(smallest, bits < 0 ? magnitude : 0);
+  }
+  return smallest > largest ? -std::bit_cast<float>(smallest) : std::bit_cast<float>(largest);
 }
 
 }  // namespace
@@ -67,11 +84,9 @@ void quantize_q4(std::span<const float> x, std::span<uint8_t> nibbles, std::span
   ETTIN_CHECK(nibbles.size() == x.size() && scales.size() == blocks);
   for (size_t b = 0; b < blocks; ++b) {
     const size_t first = b * kQ4Block, n = std::min<size_t>(kQ4Block, x.size() - first);
-    const auto block = x.subspan(first, n);
-    float extreme = 0;
-    for (const float v : block) {
-      if (std::fabs(v) > std::fabs(extreme)) extreme = v;
-    }
+    Block block = {};
+    std::copy_n(x.begin() + static_cast<ptrdiff_t>(first), n, block.begin());
+    const float extreme = extreme_of(block);
     float best = 0, least = INFINITY;
     for (const float share : kShares) {
       const float scale = fp16_to_float(float_to_fp16(extreme * share / -8.0f));
@@ -82,9 +97,9 @@ void quantize_q4(std::span<const float> x, std::span<uint8_t> nibbles, std::span
       }
     }
     scales[b] = float_to_fp16(best);
-    const float inverse = inverse_of(best);
+    const Block levels = to_levels(block, best);
     for (size_t i = 0; i < n; ++i) {
-      nibbles[first + i] = static_cast<uint8_t>(to_level(block[i], inverse));
+      nibbles[first + i] = static_cast<uint8_t>(static_cast<int>(levels[i]) + kQ4Zero);
     }
   }
 }
