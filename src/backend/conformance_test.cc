@@ -67,7 +67,8 @@ void check_format(WeightFormat format, bool exact_activations) {
       const std::vector<double> expected = truth.output(), actual = run.output();
       const Difference d =
           compare(std::span<const double>(actual), std::span<const double>(expected));
-      const double bound = c.tolerance + 3e-7;
+      const bool coarse = c.activation == Activation::gelu && !exact_activations;
+      const double bound = c.tolerance + (coarse ? 4e-5 : 3e-7);
       EXPECT_EQ(d.non_finite, 0);
       EXPECT_LE(d.relative(), bound) << "at " << d.worst;
       worst = std::max(worst, d.relative() / bound);

@@ -55,7 +55,10 @@ inline void dot_add(__m512i& sum, __m512i bytes, __m512i levels) {
 }
 
 int64_t level_row_bytes(int64_t k);
-void prepare_levels(const float* x, int64_t k, std::byte* row);
+// Rows by the rule of quantize_q8 (tensor/quantize.h), and what takes away the offsets of unsigned
+// weights: for q8 per row, for q4 per block too.
+void prepare_q8(const float* x, int64_t k, std::byte* row);
+void prepare_q4(const float* x, int64_t k, std::byte* row);
 
 // The tiles of one format by rows and panels. Tile<R, P>::run(args) multiplies R rows by P panels,
 // Tile<R, P>::kMostPanels says how many panels R rows take at most: sums, weights and x must fit

@@ -16,9 +16,8 @@ HWY_PUSH_ATTRIBUTES(ETTIN_AVX512_DOT)
 namespace ettin::cpu::dot {
 int64_t level_row_bytes(int64_t k) { return LevelRow(k).bytes(); }
 
-// The rule of quantize_q8 (tensor/quantize.h), and the sums that take away the offsets of unsigned
-// weights.
-void prepare_levels(const float* x, int64_t k, std::byte* row) {
+template <bool kBlockSums>
+void prepare(const float* x, int64_t k, std::byte* row) {
   const LevelRow layout(k);
   __m512 most = _mm512_setzero_ps(), probe = _mm512_setzero_ps();
   for (int64_t i = 0; i < k; i += 16) {
@@ -29,25 +28,31 @@ void prepare_levels(const float* x, int64_t k, std::byte* row) {
   const float largest = _mm512_reduce_max_ps(most), finite = _mm512_reduce_add_ps(probe);
   const bool usable = finite == 0 && largest > 0;
   const __m512 inverse = _mm512_set1_ps(usable ? 127.0f / largest : 0.0f);
-  int32_t total = 0;
+  __m512i total = _mm512_setzero_si512();
   for (int64_t i = 0; i < layout.levels; i += kQ4Block) {
-    __m512i part[2];
+    __m512i sum = _mm512_setzero_si512();
     for (int h = 0; h < 2; ++h) {
       const int64_t left = k - i - 16 * h;
-      const __m512 v = left > 0 ? load_part(x + i + 16 * h, left) : _mm512_setzero_ps();
-      __m512i level = _mm512_cvtps_epi32(_mm512_mul_ps(v, inverse));  // to nearest even
+      const __m512 v = left > 0 && usable ? load_part(x + i + 16 * h, left) : _mm512_setzero_ps();
+      // To nearest even, then into the range that the rounding of 127 / largest may leave.
+      __m512i level = _mm512_cvtps_epi32(_mm512_mul_ps(v, inverse));
       level = _mm512_min_epi32(_mm512_max_epi32(level, _mm512_set1_epi32(-127)),
                                _mm512_set1_epi32(127));
-      part[h] = usable ? level : _mm512_setzero_si512();
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(row + i + 16 * h), _mm512_cvtepi32_epi8(part[h]));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(row + i + 16 * h), _mm512_cvtepi32_epi8(level));
+      sum = _mm512_add_epi32(sum, level);
     }
-    const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(part[0], part[1]));
-    *reinterpret_cast<int32_t*>(row + layout.block_starts() + i / kQ4Block * 4) = -kQ4Zero * sum;
-    total += sum;
+    total = _mm512_add_epi32(total, sum);
+    if constexpr (kBlockSums) {
+      *reinterpret_cast<int32_t*>(row + layout.block_starts() + i / kQ4Block * 4) =
+          -kQ4Zero * _mm512_reduce_add_epi32(sum);
+    }
   }
-  *reinterpret_cast<int32_t*>(row + layout.row_start()) = -128 * total;
+  *reinterpret_cast<int32_t*>(row + layout.row_start()) = -128 * _mm512_reduce_add_epi32(total);
   *reinterpret_cast<float*>(row + layout.scale()) = finite == 0 ? largest / 127.0f : finite;
 }
+
+void prepare_q8(const float* x, int64_t k, std::byte* row) { prepare<false>(x, k, row); }
+void prepare_q4(const float* x, int64_t k, std::byte* row) { prepare<true>(x, k, row); }
 
 namespace {
 
@@ -179,7 +184,7 @@ constexpr DotKernels kBf16 = {kWideRows,
                               nullptr,
                               nullptr};
 constexpr DotKernels kQ8 = {kWideRows,         Q8Tiles::panels_at_once,
-                            level_row_bytes,   prepare_levels,
+                            level_row_bytes,   prepare_q8,
                             Q8Tiles::multiply, nullptr,
                             nullptr,           nullptr};
 

@@ -91,6 +91,7 @@ void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue, Activati
   whole.bias = weight.bias ? weight.bias->as<float>() : nullptr;
   whole.epilogue = epilogue;
   whole.activation = activation;
+  whole.coarse_activation = weight.format != WeightFormat::f32 && !weight.exact_activations;
   whole.out_stride = out.stride;
   whole.out_cols = out.cols;
   for_tasks(context.threads, cut.row_blocks * cut.panel_groups, cut.nanoseconds, [&](int64_t task) {

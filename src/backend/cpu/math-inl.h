@@ -91,6 +91,29 @@ HWY_INLINE FloatVec vec_gelu(FloatVec x) {
   return hn::Mul(x, phi);
 }
 
+// gelu for rows that are rounded to 8 bits or fewer of significand anyway, in a third of the time:
+// Phi(x) = 0.5 + x Q(x^2) with Q of degree 9 for |x| <= 4.4 and constant beyond. The error is below
+// 2.5e-5 + 6e-6 |x|.
+HWY_INLINE FloatVec vec_gelu_coarse(FloatVec x) {
+  const FloatTag d;
+  const auto limit = hn::Set(d, 4.4f);
+  const auto t = hn::Max(hn::Min(x, limit), hn::Neg(limit));
+  const auto u = hn::MulSub(hn::Mul(t, t), hn::Set(d, 0.103305785f), hn::Set(d, 1.0f));
+  auto q = hn::Set(d, -1.23612618e-3f);
+  q = hn::MulAdd(q, u, hn::Set(d, 3.78709520e-3f));
+  q = hn::MulAdd(q, u, hn::Set(d, -5.80017874e-3f));
+  q = hn::MulAdd(q, u, hn::Set(d, 9.34787188e-3f));
+  q = hn::MulAdd(q, u, hn::Set(d, -1.70879085e-2f));
+  q = hn::MulAdd(q, u, hn::Set(d, 2.75901742e-2f));
+  q = hn::MulAdd(q, u, hn::Set(d, -3.98862809e-2f));
+  q = hn::MulAdd(q, u, hn::Set(d, 5.51344119e-2f));
+  q = hn::MulAdd(q, u, hn::Set(d, -7.86211267e-2f));
+  q = hn::MulAdd(q, u, hn::Set(d, 0.160406932f));
+  const auto phi = hn::MulAdd(t, q, hn::Set(d, 0.5f));
+  // Min and Max may drop NaN; the product with x keeps it.
+  return hn::Mul(x, phi);
+}
+
 // x / (1 + exp(-s)): silu for s = x, and the tanh form of gelu, as 0.5 (1 + tanh y) = 1 / (1 +
 // exp(-2 y)).
 HWY_INLINE FloatVec vec_times_sigmoid(FloatVec x, FloatVec s) {
@@ -98,11 +121,11 @@ HWY_INLINE FloatVec vec_times_sigmoid(FloatVec x, FloatVec s) {
   return hn::Div(x, hn::Add(hn::Set(d, 1.0f), vec_exp(hn::Neg(s))));
 }
 
-template <Activation kActivation>
+template <Activation kActivation, bool kCoarse = false>
 HWY_INLINE FloatVec vec_activate(FloatVec x) {
   const FloatTag d;
   if constexpr (kActivation == Activation::gelu) {
-    return vec_gelu(x);
+    return kCoarse ? vec_gelu_coarse(x) : vec_gelu(x);
   } else if constexpr (kActivation == Activation::gelu_tanh) {
     const auto cubic = hn::Mul(hn::Mul(x, x), hn::Set(d, 0.044715f));
     const auto y = hn::MulAdd(cubic, x, x);

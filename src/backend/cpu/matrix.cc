@@ -22,7 +22,7 @@ using cpu::LinearTask;
 constexpr int64_t kMostColumns = 4 * kPanel;
 
 // One row of raw sums, `panels` panels wide, to n <= panels * kPanel outputs (half for gated).
-template <Activation kActivation>
+template <Activation kActivation, bool kCoarse>
 void finish_row(Epilogue epilogue, const float* HWY_RESTRICT sums, const float* HWY_RESTRICT bias,
                 int64_t panels, float* HWY_RESTRICT out, int64_t n) {
   const FloatTag d;
@@ -36,7 +36,7 @@ void finish_row(Epilogue epilogue, const float* HWY_RESTRICT sums, const float* 
   switch (epilogue) {
     case Epilogue::store:
       for (int64_t c = 0; c < full; c += kLanes) {
-        hn::StoreU(vec_activate<kActivation>(y(c)), d, to + c);
+        hn::StoreU(vec_activate<kActivation, kCoarse>(y(c)), d, to + c);
       }
       break;
     case Epilogue::add:
@@ -47,7 +47,8 @@ void finish_row(Epilogue epilogue, const float* HWY_RESTRICT sums, const float* 
       break;
     case Epilogue::gated:
       for (int64_t c = 0; c < full; c += kLanes) {
-        hn::StoreU(hn::Mul(vec_activate<kActivation>(y(2 * c)), y(2 * c + kLanes)), d, to + c);
+        hn::StoreU(hn::Mul(vec_activate<kActivation, kCoarse>(y(2 * c)), y(2 * c + kLanes)), d,
+                   to + c);
       }
       break;
   }
@@ -153,7 +154,7 @@ int64_t scratch_floats(const LinearTask& task) {
   return task.dot->unpack != nullptr ? task.dot->unpacked_bytes(k) : 0;  // 4 panels, 4 bytes
 }
 
-template <Activation kActivation>
+template <Activation kActivation, bool kCoarse = false>
 void linear(const LinearTask& task, float* scratch) {
   HWY_ALIGN float sums[kTileRows * kMostColumns];
   const int64_t columns = task.epilogue == Epilogue::gated ? kLanes : kPanel;  // out, per panel
@@ -178,8 +179,8 @@ void linear(const LinearTask& task, float* scratch) {
       tiles.multiply_rows(row, rows, taken, sums, width);
       const float* bias = task.bias != nullptr ? task.bias + p * kPanel : nullptr;
       for (int64_t r = 0; r < rows; ++r) {
-        finish_row<kActivation>(task.epilogue, sums + r * width, bias, taken,
-                                task.out + (row + r) * task.out_stride + first, n);
+        finish_row<kActivation, kCoarse>(task.epilogue, sums + r * width, bias, taken,
+                                         task.out + (row + r) * task.out_stride + first, n);
       }
     }
     p += taken;
@@ -191,7 +192,8 @@ void linear_any(const LinearTask& task, float* scratch) {
     case Activation::identity:
       return linear<Activation::identity>(task, scratch);
     case Activation::gelu:
-      return linear<Activation::gelu>(task, scratch);
+      return task.coarse_activation ? linear<Activation::gelu, true>(task, scratch)
+                                    : linear<Activation::gelu>(task, scratch);
     case Activation::gelu_tanh:
       return linear<Activation::gelu_tanh>(task, scratch);
     case Activation::silu:
