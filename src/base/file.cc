@@ -149,28 +149,54 @@ Result<std::string> resolve_beneath(const std::string& directory, std::string_vi
   return path;
 }
 
-Status write_file_atomic(const std::string& path, std::string_view contents) {
-  const std::string aside = fmt::format("{}.tmp-{}", path, ::getpid());
-  FileDescriptor fd(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (fd.get() < 0) return os_error(aside, "create");
-  size_t done = 0;
-  while (done < contents.size()) {
-    const ssize_t n = ::write(fd.get(), contents.data() + done, contents.size() - done);
+Result<OutputFile> OutputFile::create(const std::string& path) {
+  std::string aside = fmt::format("{}.tmp-{}", path, ::getpid());
+  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return os_error(aside, "create");
+  return OutputFile(fd, path, std::move(aside));
+}
+
+OutputFile::OutputFile(int descriptor, std::string path, std::string aside)
+    : descriptor_(descriptor), path_(std::move(path)), aside_(std::move(aside)) {}
+
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      path_(std::move(other.path_)),
+      aside_(std::move(other.aside_)) {}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(aside_.c_str());
+}
+
+Status OutputFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const Status status = os_error(aside, "write");
-      ::unlink(aside.c_str());
-      return status;
-    }
-    done += static_cast<size_t>(n);
-  }
-  if (::fsync(fd.get()) != 0 || ::close(fd.release()) != 0 ||
-      std::rename(aside.c_str(), path.c_str()) != 0) {
-    const Status status = os_error(path, "write");
-    ::unlink(aside.c_str());
-    return status;
+    if (n < 0) return os_error(aside_, "write");
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
   }
   return {};
+}
+
+Status OutputFile::commit() {
+  const int fd = std::exchange(descriptor_, -1);
+  Status status;
+  if (::fsync(fd) != 0) status = os_error(aside_, "write");
+  if (::close(fd) != 0 && status.ok()) status = os_error(aside_, "write");
+  if (status.ok() && std::rename(aside_.c_str(), path_.c_str()) != 0) {
+    status = os_error(path_, "write");
+  }
+  if (!status.ok()) ::unlink(aside_.c_str());
+  return status;
+}
+
+Status write_file_atomic(const std::string& path, std::string_view contents) {
+  ETTIN_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
+  ETTIN_RETURN_IF_ERROR(file.write_at(0, std::as_bytes(std::span(contents))));
+  return file.commit();
 }
 
 bool file_exists(const std::string& path) {

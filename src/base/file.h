@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,7 +44,27 @@ bool is_plain_file_name(std::string_view name);
 // cache (snapshots/COMMIT/x -> ../../blobs/HASH) that stay inside that repository's folder.
 Result<std::string> resolve_beneath(const std::string& directory, std::string_view name);
 
-// Writes aside, syncs, renames: the file is complete or absent.
+// A file that is written in pieces, at any place, beside its path; commit() syncs and renames it,
+// so it is complete or absent. Move-only; without commit() nothing is left behind.
+class OutputFile {
+ public:
+  static Result<OutputFile> create(const std::string& path);
+
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+  ~OutputFile();
+
+  Status write_at(uint64_t offset, std::span<const std::byte> bytes);
+  Status commit();
+
+ private:
+  OutputFile(int descriptor, std::string path, std::string aside);
+
+  int descriptor_;  // -1 after commit()
+  std::string path_, aside_;
+};
+
+// The whole contents at once, as an OutputFile.
 Status write_file_atomic(const std::string& path, std::string_view contents);
 
 bool file_exists(const std::string& path);  // a regular file (links followed)

@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <xxhash.h>
 
 #include <array>
 
@@ -21,6 +22,10 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
     hex += kDigits[b & 15];
   }
   return hex;
+}
+
+uint64_t fast_hash(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
 }
 
 }  // namespace ettin

@@ -2,8 +2,12 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <utility>
+
+#include "base/check.h"
 
 namespace ettin {
 
@@ -15,9 +19,17 @@ Buffer::Buffer(size_t bytes) : size_(bytes) {
   void* p = std::aligned_alloc(alignment, rounded);
   if (p == nullptr) throw std::bad_alloc();
   if (alignment == kHugePage) ::madvise(p, rounded, MADV_HUGEPAGE);
-  data_.reset(static_cast<std::byte*>(p));
+  data_ = static_cast<std::byte*>(p);
+  owner_ = std::shared_ptr<const void>(p, [](const void* q) { std::free(const_cast<void*>(q)); });
 }
 
-void Buffer::Free::operator()(std::byte* p) const { std::free(p); }
+Buffer Buffer::borrow(std::shared_ptr<const void> owner, std::span<const std::byte> bytes) {
+  ETTIN_CHECK(reinterpret_cast<uintptr_t>(bytes.data()) % 64 == 0);
+  Buffer b;
+  b.data_ = const_cast<std::byte*>(bytes.data());
+  b.size_ = bytes.size();
+  b.owner_ = std::move(owner);
+  return b;
+}
 
 }  // namespace ettin

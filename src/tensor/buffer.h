@@ -1,4 +1,5 @@
-// Owned, 64-byte aligned memory (2 MiB aligned and on huge pages when it is large).
+// 64-byte aligned memory (2 MiB aligned and on huge pages when it is large), or a part of memory
+// that somebody else keeps alive: a mapped file.
 #pragma once
 
 #include <cstddef>
@@ -11,26 +12,29 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(size_t bytes);  // uninitialised
+  // Memory of `owner`; read only through a const Buffer. Precondition: 64-byte aligned.
+  static Buffer borrow(std::shared_ptr<const void> owner, std::span<const std::byte> bytes);
 
-  std::byte* data() { return data_.get(); }
-  const std::byte* data() const { return data_.get(); }
+  Buffer(Buffer&&) = default;
+  Buffer& operator=(Buffer&&) = default;
+
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 
   template <class T>
   T* as() {
-    return reinterpret_cast<T*>(data_.get());
+    return reinterpret_cast<T*>(data_);
   }
   template <class T>
   const T* as() const {
-    return reinterpret_cast<const T*>(data_.get());
+    return reinterpret_cast<const T*>(data_);
   }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  std::unique_ptr<std::byte, Free> data_;
+  std::byte* data_ = nullptr;
   size_t size_ = 0;
+  std::shared_ptr<const void> owner_;
 };
 
 }  // namespace ettin

@@ -23,6 +23,7 @@ WRAPPED = {
     "nlohmann/": ("src/base/json.h", "src/base/json.cc"),
     "spdlog/": ("src/base/log.cc",),
     "openssl/": ("src/base/hash.cc",),
+    "xxhash.h": ("src/base/hash.cc",),
     "utf8proc.h": ("src/text/unicode.cc", "src/text/nfc.cc"),
     "hwy/": ("src/backend/cpu/",),
     "CLI/": ("apps/ettin/",),
