@@ -51,6 +51,9 @@ enum class Pooling : uint8_t { mean, cls, last, weighted_mean };
 struct MatrixSource {
   std::vector<StoredMatrix> blocks;              // each [out_i, in_features]
   std::vector<const StoredTensor*> bias_blocks;  // each [out_i], or empty: no bias
+  // What the same backend packed from the same blocks before (LinearWeight::data), from a cache;
+  // or null. Taken when its size is right.
+  std::shared_ptr<const Buffer> packed = nullptr;
 };
 
 enum class MatrixUse : uint8_t {

@@ -186,6 +186,11 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
   ETTIN_CHECK(!w.gated || rows % 2 == 0);
   const int64_t width = kernels.panel_width, panels = panel_count(w), k = cols;
   const int64_t bytes = panel_bytes(format, k, width);
+  if (!source.bias_blocks.empty()) w.bias = pack_bias(source.bias_blocks, rows, w.gated, width);
+  if (source.packed != nullptr && source.packed->size() == to_size(panels * bytes)) {
+    w.data = source.packed;
+    return w;
+  }
   auto data = std::make_shared<Buffer>(to_size(panels * bytes));
   pool.parallel_for(panels, [&](int64_t p, int) {
     std::byte* panel = data->data() + p * bytes;
@@ -209,7 +214,6 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
     transpose_words(format, std::move(columns), k, width, kernels, panel);
   });
   w.data = std::move(data);
-  if (!source.bias_blocks.empty()) w.bias = pack_bias(source.bias_blocks, rows, w.gated, width);
   return w;
 }
 
