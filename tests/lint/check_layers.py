@@ -26,7 +26,7 @@ WRAPPED = {
     "utf8proc.h": ("src/text/unicode.cc", "src/text/nfc.cc"),
     "hwy/": ("src/backend/cpu/",),
     "CLI/": ("apps/ettin/",),
-    "immintrin.h": (),
+    "immintrin.h": ("src/backend/cpu/",),
 }
 # Only these know that there are two directions and two objectives.
 ARM = re.compile(r"\b(Direction|Objective)::")
