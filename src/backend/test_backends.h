@@ -20,11 +20,12 @@ inline std::shared_ptr<const Backend> must_make(BackendOptions options) {
 }
 
 // The CPU backend once for every instruction set that this machine has.
-inline std::vector<std::shared_ptr<const Backend>> cpu_backends(int threads) {
+inline std::vector<std::shared_ptr<const Backend>> cpu_backends(
+    int threads, WeightFormat format = WeightFormat::f32) {
   std::vector<std::shared_ptr<const Backend>> result;
   for (const cpu::Isa& isa : cpu::available_isas()) {
     ::setenv("ETTIN_ISA", std::string(isa.name).c_str(), 1);
-    result.push_back(must_make({.name = "cpu", .threads = threads}));
+    result.push_back(must_make({.name = "cpu", .format = format, .threads = threads}));
   }
   ::unsetenv("ETTIN_ISA");
   return result;
