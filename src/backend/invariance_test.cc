@@ -32,10 +32,10 @@ class Random {
 struct Matrix {
   std::vector<float> values;
   StoredTensor tensor;
-  Matrix(Random& random, std::vector<uint64_t> shape) {
+  Matrix(Random& random, std::vector<uint64_t> shape, float scale = 1) {
     tensor.shape = std::move(shape);
     values.resize(tensor.element_count());
-    for (float& v : values) v = random.real();
+    for (float& v : values) v = scale * random.real();
     tensor.bytes = std::as_bytes(std::span(values));
   }
 };
@@ -49,7 +49,9 @@ struct Layer {
   explicit Layer(const Backend& b) {
     Random random(1);
     const uint64_t H = kHidden, W = kWide;
-    const Matrix wqkv(random, {3 * H, H}), bias(random, {3 * H}), wi(random, {2 * W, H});
+    // Small queries and keys, so that many weights of attention count, not one near 1.
+    const Matrix wqkv(random, {3 * H, H}, 0.1f), bias(random, {3 * H}, 0.1f);
+    const Matrix wi(random, {2 * W, H});
     const Matrix wo(random, {H, W}), gain(random, {H});
     qkv = b.pack_matrix({{&wqkv.tensor}, {&bias.tensor}}, MatrixUse::linear);
     gated = b.pack_matrix({{&wi.tensor}, {}}, MatrixUse::gated);
@@ -72,6 +74,16 @@ View view_of(Rows& rows) {
   return {reinterpret_cast<std::byte*>(rows.data()), Dtype::f32,
           static_cast<int64_t>(rows.size()) / kHidden, kHidden, kHidden};
 }
+
+// A ring of cached rows, full of NaN.
+struct Ring {
+  std::vector<std::byte> bytes;
+  View view;
+  Ring(const Backend& b, int64_t capacity)
+      : bytes(static_cast<size_t>(capacity * kHidden) * dtype_bytes(b.cache_dtype()),
+              std::byte{0xff}),
+        view{bytes.data(), b.cache_dtype(), capacity, kHidden, kHidden} {}
+};
 
 // A whole layer over sequences: norm, qkv, rope, attention, residual, gated, back. x is changed.
 void run_layer(const Backend& b, const Layer& w, View x, const std::vector<int64_t>& starts,
@@ -116,7 +128,7 @@ bool same_bits(const float* a, const Rows& b) {
 constexpr int64_t kPoolLengths[] = {1,  2,  3,  4,  5,   7,   8,   13,  14,  15,  16, 17,
                                     31, 33, 64, 65, 100, 127, 128, 129, 150, 200, 257};
 
-TEST(Invariance, SubBatchesOrdersAndThreads) {
+void check_sub_batches(WeightFormat format) {
   std::vector<Rows> sequences;
   for (const int64_t n : kPoolLengths) {
     sequences.push_back(random_rows(100 + static_cast<uint64_t>(n), n));
@@ -124,7 +136,7 @@ TEST(Invariance, SubBatchesOrdersAndThreads) {
   const AttentionSpec specs[] = {{}, {64, 64}, {AttentionSpec::kUnlimited, 0}, {63, 0}};
   int64_t checked = 0;
   std::vector<std::vector<std::shared_ptr<const Backend>>> by_threads;
-  for (const int threads : {1, 2, 3, 5}) by_threads.push_back(cpu_backends(threads));
+  for (const int threads : {1, 2, 3, 5}) by_threads.push_back(cpu_backends(threads, format));
   for (size_t isa = 0; isa < by_threads[0].size(); ++isa) {
     SCOPED_TRACE(by_threads[0][isa]->isa());
     const Layer layer(*by_threads[0][isa]);
@@ -156,8 +168,11 @@ TEST(Invariance, SubBatchesOrdersAndThreads) {
   std::printf("%lld sequences compared\n", static_cast<long long>(checked));
 }
 
+TEST(Invariance, SubBatchesOrdersAndThreads) { check_sub_batches(WeightFormat::f32); }
+TEST(Invariance, SubBatchesOrdersAndThreadsInBf16) { check_sub_batches(WeightFormat::bf16); }
+
 // Prefill in random chunks and one-token steps through a cache equals one causal pass.
-TEST(Invariance, CachedEqualsUncached) {
+void check_cached(WeightFormat format) {
   struct Case {
     AttentionSpec spec;
     int64_t capacity;
@@ -168,7 +183,7 @@ TEST(Invariance, CachedEqualsUncached) {
                         {{3, 0}, 4},
                         {{63, 0}, 100}};
   constexpr int64_t kLength = 300;
-  for (const auto& backend : cpu_backends(2)) {
+  for (const auto& backend : cpu_backends(2, format)) {
     SCOPED_TRACE(backend->isa());
     const Layer layer(*backend);
     for (const Case& c : cases) {
@@ -178,9 +193,10 @@ TEST(Invariance, CachedEqualsUncached) {
       for (int n = 0; n < 2; ++n) expected[n] = run_batch(*backend, layer, {&inputs[n]}, c.spec);
       for (uint64_t trial = 0; trial < 4; ++trial) {
         Random random(500 + trial);
-        std::vector<Rows> rings(4, Rows(static_cast<size_t>(c.capacity * kHidden), NAN));
-        KvView caches[2] = {{view_of(rings[0]), view_of(rings[1]), 0},
-                            {view_of(rings[2]), view_of(rings[3]), 0}};
+        std::vector<Ring> rings;
+        rings.reserve(4);
+        for (int i = 0; i < 4; ++i) rings.emplace_back(*backend, c.capacity);
+        KvView caches[2] = {{rings[0].view, rings[1].view, 0}, {rings[2].view, rings[3].view, 0}};
         while (caches[0].past < kLength && caches[1].past < kLength) {
           Rows x;
           std::vector<int64_t> starts = {0};
@@ -207,6 +223,9 @@ TEST(Invariance, CachedEqualsUncached) {
     }
   }
 }
+
+TEST(Invariance, CachedEqualsUncached) { check_cached(WeightFormat::f32); }
+TEST(Invariance, CachedEqualsUncachedInBf16) { check_cached(WeightFormat::bf16); }
 
 TEST(Invariance, ConcurrentCallsDoNotDisturbEachOther) {
   const auto backend = must_make({.name = "cpu", .threads = 2});

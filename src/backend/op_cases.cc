@@ -104,6 +104,8 @@ void add_attention(std::vector<OpCase>& cases) {
     c.tolerance = 0;
     cases.push_back(c);
   };
+  cases.push_back(make({700}, 16, 2, {300, 200}));  // a window of several blocks
+  cached({150, 1}, {500, 700}, 512, {300, 0});
   cached({1}, {5}, 16, kCausal);
   cached({1, 1, 1}, {0, 129, 400}, 512, kCausal);
   cached({7, 1, 40}, {3, 0, 200}, 256, kCausal);

@@ -5,6 +5,7 @@
 #include "backend/op_cases.h"
 #include "backend/rope_table.h"
 #include "backend/shapes.h"
+#include "base/half.h"
 #include "base/rng.h"
 
 namespace ettin {
@@ -90,6 +91,21 @@ struct OpRun::State {
     return whole.slice_cols(0, cols);
   }
 
+  // Cached rows in the type that the backend keeps them in.
+  View make_cache(uint64_t stream) {
+    const View wide = make(c.capacity, c.in, stream, 4);
+    if (b().cache_dtype() != Dtype::bf16) return wide;
+    auto* data = arena.allocate_array<uint16_t>(c.capacity * wide.stride);
+    const View narrow = {reinterpret_cast<std::byte*>(data), Dtype::bf16, c.capacity, c.in,
+                         wide.stride};
+    for (int64_t r = 0; r < c.capacity; ++r) {
+      for (int64_t k = 0; k < c.in; ++k) {
+        narrow.row<uint16_t>(r)[k] = float_to_bf16(wide.row<float>(r)[k]);
+      }
+    }
+    return narrow;
+  }
+
   RopeTable make_table(int64_t head_dim, int64_t positions) {
     // All backends get the table in float: a double one would measure the table, not the rotation.
     RopeTable t = build_rope_table<float>(160000.0, head_dim, positions, b().threads());
@@ -148,8 +164,7 @@ struct OpRun::State {
       case Op::kv_append:
         in = make(T, 3 * c.in, kInput, 4);
         for (size_t n = 0; n < c.past.size(); ++n) {
-          caches.push_back({make(c.capacity, c.in, kKeys + 10 * n, 4),
-                            make(c.capacity, c.in, kValues + 10 * n, 4), c.past[n]});
+          caches.push_back({make_cache(kKeys + 10 * n), make_cache(kValues + 10 * n), c.past[n]});
         }
         out = make(T, c.in, kOutput);
         break;
@@ -208,7 +223,14 @@ struct OpRun::State {
 
   void append(std::vector<double>& to, ConstView v) const {
     std::vector<double> values(to_size(v.rows * v.cols));
-    b().copy_to_host(v, values);
+    if (v.dtype == Dtype::bf16) {
+      for (int64_t i = 0; i < v.rows * v.cols; ++i) {
+        const uint16_t bits = v.row<uint16_t>(i / v.cols)[i % v.cols];
+        values[to_size(i)] = static_cast<double>(bf16_to_float(bits));
+      }
+    } else {
+      b().copy_to_host(v, values);
+    }
     to.insert(to.end(), values.begin(), values.end());
   }
 

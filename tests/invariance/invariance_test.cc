@@ -106,9 +106,11 @@ TEST(Invariance, ThousandsOfRandomBatches) {
 // Prompts of different lengths join at different times, in chunks of random sizes, batched with
 // others: every row equals the row of one full pass.
 TEST(Invariance, CachedChunksEqualOnePass) {
-  for (const char* name : {"cpu", "ref"}) {
-    const Network network =
-        tiny_network(test::tiny_config(kDecoder), must_make({.name = name, .threads = 2}));
+  for (const auto& [name, format] : {std::pair{"cpu", WeightFormat::f32},
+                                     {"cpu", WeightFormat::bf16},
+                                     {"ref", WeightFormat::f32}}) {
+    const Network network = tiny_network(test::tiny_config(kDecoder),
+                                         must_make({.name = name, .format = format, .threads = 2}));
     Random random(3);
     for (int round = 0; round < 40; ++round) {
       struct Stream {
@@ -118,7 +120,9 @@ TEST(Invariance, CachedChunksEqualOnePass) {
       };
       std::vector<Stream> streams;
       for (int64_t n = 1 + random.below(5); n > 0; --n) {
-        Stream s{random.ids(random.length()), {}, KvCache(network.config, Dtype::f32)};
+        Stream s{random.ids(random.length()),
+                 {},
+                 KvCache(network.config, network.backend->cache_dtype())};
         s.full = run(network, {&s.ids})[0].hidden;
         streams.push_back(std::move(s));
       }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "backend/cpu/attention_tasks.h"
 #include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/linear.h"
@@ -28,8 +29,11 @@ class CpuBackend final : public Backend {
         isa_name_(isa.name),
         format_(options.format),
         exact_activations_(options.exact_activations),
+        cache_dtype_(options.exact_activations || bits_per_weight(options.format) > 16
+                         ? Dtype::f32
+                         : Dtype::bf16),
         matrix_(cpu::matrix_kernels(isa.targets)),
-        attention_(cpu::attention_kernels(isa.targets)),
+        attention_(cpu::attention_kernels(isa, cache_dtype_ == Dtype::bf16)),
         rows_(cpu::row_kernels(isa.targets)),
         pool_(shared_thread_pool(options.threads)),
         threads_(*pool_) {
@@ -41,6 +45,7 @@ class CpuBackend final : public Backend {
   std::string_view isa() const override { return isa_name_; }
   Dtype activation_dtype() const override { return Dtype::f32; }
   WeightFormat format() const override { return format_; }
+  Dtype cache_dtype() const override { return cache_dtype_; }
   ThreadPool& threads() const override { return threads_; }
 
   LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
@@ -130,52 +135,8 @@ class CpuBackend final : public Backend {
                  std::span<const KvView> caches, View out) const override {
     check({qkv, out});
     check_attention(qkv, starts, spec, heads, caches, out);
-    const int64_t H = out.cols, D = H / heads;
-    struct Part {
-      size_t sequence;
-      int64_t first, rows;  // of the sequence
-    };
-    // Large parts share the packing of keys; small ones balance the load.
-    const bool large = qkv.rows * heads >= 16 * attention_.max_rows * threads_.size();
-    const int64_t part_rows = large ? attention_.max_rows : attention_.max_rows / 2;
-    std::vector<Part> parts;
-    int64_t flops = 0;
-    for (size_t n = 0; n + 1 < starts.size(); ++n) {
-      const int64_t past = caches.empty() ? 0 : caches[n].past, length = starts[n + 1] - starts[n];
-      for (int64_t r = 0; r < length; r += part_rows) {
-        const Part part = {n, r, std::min(part_rows, length - r)};
-        const auto [first, last] = visible_keys(spec, past + r, past + length);
-        flops += 4 * H * part.rows * (last - first);
-        parts.push_back(part);
-      }
-    }
-    const int64_t scratch = attention_.scratch_floats(D);
-    for_tasks(static_cast<int64_t>(parts.size()) * heads, flops / 50, [&](int64_t task) {
-      const Part& part = parts[to_size(task / heads)];
-      const int64_t column = task % heads * D, start = starts[part.sequence];
-      cpu::AttentionTask t;
-      t.queries = qkv.row<float>(start + part.first) + column;
-      t.query_stride = qkv.stride;
-      t.rows = part.rows;
-      t.spec = spec;
-      t.head_dim = D;
-      t.keys = {qkv.row<float>(start) + H + column, qkv.stride};
-      t.values = {qkv.row<float>(start) + 2 * H + column, qkv.stride};
-      int64_t past = 0;
-      if (!caches.empty() && caches[part.sequence].past > 0) {
-        const KvView& cache = caches[part.sequence];
-        past = cache.past;
-        t.keys = {t.keys.own,        qkv.stride,      cache.keys.row<float>(0) + column,
-                  cache.keys.stride, cache.keys.rows, past};
-        t.values = {t.values.own,        qkv.stride,        cache.values.row<float>(0) + column,
-                    cache.values.stride, cache.values.rows, past};
-      }
-      t.first_position = past + part.first;
-      t.end_position = past + starts[part.sequence + 1] - start;
-      t.out = out.row<float>(start + part.first) + column;
-      t.out_stride = out.stride;
-      attention_.attend(t, cpu::thread_scratch(scratch));
-    });
+    cpu::run_attention(attention_, threads_,
+                       {qkv, starts, spec, heads, caches, cache_dtype_ == Dtype::bf16, out});
   }
 
   void kv_append(ConstView qkv, std::span<const int64_t> starts,
@@ -184,7 +145,6 @@ class CpuBackend final : public Backend {
     check_starts(starts, qkv.rows);
     ETTIN_CHECK(caches.size() + 1 == starts.size());
     const int64_t H = qkv.cols / 3;
-    const size_t bytes = to_size(H) * sizeof(float);
     for (size_t n = 0; n < caches.size(); ++n) {
       const KvView& cache = caches[n];
       ETTIN_CHECK(cache.keys.cols == H && cache.values.cols == H);
@@ -193,8 +153,8 @@ class CpuBackend final : public Backend {
       const int64_t first = std::max(starts[n], starts[n + 1] - cache.keys.rows);
       for (int64_t t = first; t < starts[n + 1]; ++t) {
         const int64_t slot = (cache.past + t - starts[n]) % cache.keys.rows;
-        std::memcpy(cache.keys.row<float>(slot), qkv.row<float>(t) + H, bytes);
-        std::memcpy(cache.values.row<float>(slot), qkv.row<float>(t) + 2 * H, bytes);
+        store_row(qkv.row<float>(t) + H, cache.keys, slot);
+        store_row(qkv.row<float>(t) + 2 * H, cache.values, slot);
       }
     }
   }
@@ -258,9 +218,13 @@ class CpuBackend final : public Backend {
     for (const ConstView& v : views) ETTIN_CHECK(v.dtype == Dtype::f32 && v.stride >= v.cols);
   }
 
-  template <class Fn>
-  void for_tasks(int64_t count, int64_t nanoseconds, const Fn& fn) const {
-    cpu::for_tasks(threads_, count, nanoseconds, fn);
+  void store_row(const float* from, const View& cache, int64_t slot) const {
+    ETTIN_CHECK(cache.dtype == cache_dtype_);
+    if (cache_dtype_ == Dtype::bf16) {
+      attention_.round(from, cache.cols, cache.row<uint16_t>(slot));
+    } else {
+      std::memcpy(cache.row<float>(slot), from, to_size(cache.cols) * sizeof(float));
+    }
   }
 
   template <class Fn>
@@ -288,6 +252,7 @@ class CpuBackend final : public Backend {
   std::string isa_name_;
   const WeightFormat format_;
   const bool exact_activations_;
+  const Dtype cache_dtype_;  // bf16: attention computes with bf16 keys and values, cached or not
   const cpu::MatrixKernels& matrix_;
   const cpu::AttentionKernels& attention_;
   const cpu::RowKernels& rows_;
