@@ -65,7 +65,7 @@ Work work_of(const Model& model, const BenchCase& c, int head_rows) {
 
 void add_provenance(const Model& model, Json* line) {
   (*line)["machine"] = processor_name();
-  (*line)["cores"] = available_cpus();
+  (*line)["cores"] = online_cpus();
   (*line)["isa"] = model.session().backend().isa();
   (*line)["commit"] = source_commit();
 }

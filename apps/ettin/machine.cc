@@ -66,6 +66,8 @@ std::string processor_name(std::string_view cpuinfo) {
 
 std::string processor_name() { return processor_name(read_proc("/proc/cpuinfo")); }
 
+int online_cpus() { return static_cast<int>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))); }
+
 int64_t MemoryMeter::mib() const { return std::max(kept_, resident_mib()); }
 
 void MemoryMeter::pause() { kept_ = mib(); }

@@ -13,6 +13,9 @@ std::string processor_name(std::string_view cpuinfo);
 // Of this machine.
 std::string processor_name();
 
+// Of the whole machine, whatever this process may run on.
+int online_cpus();
+
 // The commit that this program was built from, "-dirty" behind it when files differed; "unknown"
 // outside a repository.
 std::string_view source_commit();
