@@ -46,6 +46,7 @@ class Verdict:
         self.row, self.best, self.median, self.low, self.high = row, None, None, None, None
         self.remark, self.against, self.rounds = "", "", 0
         self.times = None      # best milliseconds of ours and of what it is compared with
+        self.void = ""         # why the row may not be judged at all
         self.allowance = 1.0   # what the values are multiplied by before they meet the bar
 
     def set(self, best, median, per_round, remark=""):
@@ -57,6 +58,8 @@ class Verdict:
         bar = self.row["bar"]
         if self.best is None:
             return "not measured"
+        if self.void:
+            return "void"
         if bar is None:
             return "-"
         if self.row["kind"] in ("load", "memory"):
@@ -81,7 +84,37 @@ class Results:
         getattr(self, "judge_" + row["kind"])(row, row["threads"][-1], verdict)
         if verdict.best is None and not verdict.remark:
             verdict.remark = self.skipped(row)
+        verdict.void = verdict.void or self.other_format(row)
+        verdict.remark = "; ".join(filter(None, [verdict.void, verdict.remark,
+                                                 self.disturbance(row)]))
         return verdict
+
+    def our_lines(self, row):
+        return [line for threads in row["threads"] for step in page.ours_of(row, threads)
+                for line in self.lines(step).values()]
+
+    def other_format(self, row):
+        """A number is no number of q8 when the matrices were fp32."""
+        real = {line.get("weight_format", row["dtype"]) for line in self.our_lines(row)}
+        wrong = sorted(real - {row["dtype"]})
+        return f"computed in {', '.join(wrong)}, not in {row['dtype']}" if wrong else ""
+
+    def disturbance(self, row):
+        """Whether the peaks around the row's own measurements say that the machine was shared."""
+        if row["kind"] in ("load", "memory"):
+            return ""
+        seen = {}
+        for line in self.our_lines(row):
+            for when in ("peak_before", "peak_after"):
+                for threads, value in line.get(when, {}).get("fp32", {}).items():
+                    seen.setdefault(threads, []).append(value)
+        used = str(row["threads"][-1])
+        values = seen.get(used, [])
+        if values and min(values) < (1 - MOVED) * max(values):
+            return f"disturbed: the peak moved from {min(values):.0f} to {max(values):.0f}"
+        if used == "2" and "1" in seen and values and max(values) < TWO_CORES * max(seen["1"]):
+            return "disturbed: two threads were not on two cores"
+        return ""
 
     def skipped(self, row):
         for threads in row["threads"]:
@@ -163,6 +196,8 @@ class Results:
         rounds = [one[r]["min_ms"] / two[r]["min_ms"] for r in both]
         verdict.set(best, middle(one) / middle(two), rounds)
         verdict.allowance = max(1.0, many / gain)
+        if gain < TWO_CORES:   # nothing about two cores can be learnt from less
+            verdict.void = f"the machine gave {gain:.2f} cores"
         verdict.against = f"{few} thread"
         verdict.times = (least(two), least(one))
         verdict.remark = f"the {metric} peak gained {gain:.2f}: {best / gain:.0%} of that"

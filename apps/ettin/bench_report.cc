@@ -75,6 +75,9 @@ void add_floor(const Model& model, const Work& work, bool exact_activations,
   const Session& session = model.session();
   const WeightBytes weights = weight_bytes(session.config(), session.network().weights);
   (*line)["weights_mb"] = std::round(weights.all / kMiB * 10) / 10;
+  // What the matrices really are: a backend may compute in another format than it was asked for.
+  const std::vector<LayerWeights>& layers = session.network().weights.layers;
+  if (!layers.empty()) (*line)["weight_format"] = format_name(layers[0].qkv.format);
   if (before.empty() && after.empty()) return;
   const int threads = line->value("threads", 1);
   if (work.bytes > 0) {

@@ -125,15 +125,37 @@ class Judging(unittest.TestCase):
         self.assertEqual(lines.judge(row("floor", bar=0.8)).best, 0.5)
         self.assertEqual(lines.judge(row("floor", bar=0.8, head=0)).best, 0.8)
 
+    def scaling(self, before, after=None, times=(15, 10)):
+        peaks = {"peak_before": {"fp32": before}, "peak_after": {"fp32": after or {}}}
+        lines = Lines().ours(1, times[0], threads=1).ours(1, times[1], threads=2, **peaks)
+        return lines.judge(row("scaling", threads=[1, 2], head=0, bar=1.8))
+
     def test_scaling_is_held_against_the_probe(self):
-        peaks = {"peak_before": {"fp32": {"1": 100, "2": 150}}, "peak_after": {}}
-        lines = Lines().ours(1, 15, threads=1).ours(1, 10, threads=2, **peaks)
-        v = lines.judge(row("scaling", threads=[1, 2], head=0, bar=1.8))
+        v = self.scaling({"1": 100, "2": 165})
         self.assertEqual((v.best, v.word()), (1.5, "passes"))
-        peaks["peak_after"] = {"fp32": {"2": 200}}
-        lines = Lines().ours(1, 15, threads=1).ours(1, 10, threads=2, **peaks)
-        self.assertEqual(lines.judge(row("scaling", threads=[1, 2], head=0, bar=1.8)).word(),
-                         "falls short")
+        self.assertEqual(self.scaling({"1": 100, "2": 165}, {"2": 200}).word(), "falls short")
+
+    def test_scaling_is_void_without_two_cores(self):
+        """Two threads slower than one must never pass because the probe was slow as well."""
+        v = self.scaling({"1": 100, "2": 89}, times=(8, 10))
+        self.assertEqual((v.best, v.word()), (0.8, "void"))
+        self.assertIn("0.89 cores", v.remark)
+
+    def test_another_format_is_void(self):
+        lines = Lines().ours(1, 10, head=0, dtype="q8", weight_format="fp32")
+        lines.peer("llama.cpp q8_0", 1, 90)
+        v = lines.judge(row(dtype="q8", peers=["llama.cpp q8_0"]))
+        self.assertEqual((v.word(), v.remark), ("void", "computed in fp32, not in q8"))
+        lines = Lines().ours(1, 10, head=0, dtype="q8", weight_format="q8")
+        lines.peer("llama.cpp q8_0", 1, 90)
+        self.assertEqual(lines.judge(row(dtype="q8", peers=["llama.cpp q8_0"])).word(), "passes")
+
+    def test_a_disturbed_row_says_so(self):
+        lines = Lines().peer("ort fp32-nohead", 1, 90)
+        lines.ours(1, 10, peak_before={"fp32": {"1": 100, "2": 200}},
+                   peak_after={"fp32": {"1": 100, "2": 150}})
+        v = lines.judge(row(peers=["ort fp32-nohead"]))
+        self.assertEqual((v.word(), v.remark), ("passes", "disturbed: the peak moved from 150 to 200"))
 
     def test_memory_and_load_are_at_most_the_bar(self):
         lines = Lines().ours(1, 10, head=1, rss_mb=300, weights_mb=120)

@@ -111,7 +111,7 @@ class Bench(CliTest):
     def test_floor_of_the_machine(self):
         line, = self.answers("bench", "--cases", "1x64", "--budget", 0, "--threads", 1)
         for key in ("machine", "cores", "isa", "commit", "gflop", "floor_ms", "floor_by", "of_floor",
-                    "weights_mb"):
+                    "weights_mb", "weight_format"):
             self.assertIn(key, line)
         self.assertAlmostEqual(line["of_floor"], line["floor_ms"] / line["min_ms"], 3)
         self.assertAlmostEqual(line["of_floor_median"], line["floor_ms"] / line["median_ms"], 3)
