@@ -200,6 +200,12 @@ class Programs(unittest.TestCase):
         self.assertEqual(lost, ["b", "gone"])
         self.assertEqual(len(lines), 6)
 
+    def test_cases_in_another_format_are_left_out(self):
+        in_its_format = script("regressions").in_its_format
+        self.assertTrue(in_its_format("encoder-32m-q8 1x8", {"weight_format": "q8"}))
+        self.assertFalse(in_its_format("encoder-32m-q8 1x8", {"weight_format": "fp32"}))
+        self.assertTrue(in_its_format("tokenizer english", {"weight_format": "fp32"}))
+
     def test_baselines_belong_to_a_kind_of_machine(self):
         module = script("regressions")
         about = {"machine": "AMD EPYC (family 25, model 17)", "isa": "AVX3"}
