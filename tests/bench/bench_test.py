@@ -206,6 +206,12 @@ class Programs(unittest.TestCase):
         self.assertFalse(in_its_format("encoder-32m-q8 1x8", {"weight_format": "fp32"}))
         self.assertTrue(in_its_format("tokenizer english", {"weight_format": "fp32"}))
 
+    def test_rounds_that_disagree_are_unsteady(self):
+        steady = script("regressions").steady
+        self.assertTrue(steady([10, 10.9, 10.2]))
+        self.assertFalse(steady([10, 11.1, 10.2]))
+        self.assertFalse(steady([10]))
+
     def test_baselines_belong_to_a_kind_of_machine(self):
         module = script("regressions")
         about = {"machine": "AMD EPYC (family 25, model 17)", "isa": "AVX3"}
