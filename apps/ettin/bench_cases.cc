@@ -41,6 +41,10 @@ Result<BenchCase> parse_bench_case(std::string_view name) {
     result.lengths.assign(std::begin(kRagged32), std::end(kRagged32));
     return result;
   }
+  if (name == "load") {
+    result.kind = BenchCase::Kind::load;
+    return result;
+  }
   if (name.starts_with(kTokenize) && name.size() > kTokenize.size()) {
     result.kind = BenchCase::Kind::tokenize;
     result.file = name.substr(kTokenize.size());
@@ -65,8 +69,8 @@ Result<BenchCase> parse_bench_case(std::string_view name) {
     }
   }
   return Status(StatusCode::invalid_argument, fmt::format("\"{:.60}\" is no case", name),
-                "cases are BxS (8x128: 8 sequences of 128 tokens), ragged32, prefillP, decodeP and "
-                "tokenize:FILE");
+                "cases are BxS (8x128: 8 sequences of 128 tokens), ragged32, prefillP, decodeP, "
+                "tokenize:FILE and load");
 }
 
 Result<std::vector<BenchCase>> parse_bench_cases(std::string_view list) {

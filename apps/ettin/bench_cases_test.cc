@@ -30,6 +30,11 @@ TEST(BenchCases, ReadsEveryForm) {
   ASSERT_TRUE(tokenize.ok());
   EXPECT_EQ(tokenize->kind, BenchCase::Kind::tokenize);
   EXPECT_EQ(tokenize->file, "texts/a x b.txt");
+
+  const auto load = parse_bench_case("load");
+  ASSERT_TRUE(load.ok());
+  EXPECT_EQ(load->kind, BenchCase::Kind::load);
+  EXPECT_EQ(load->tokens(), 0);
 }
 
 TEST(BenchCases, RaggedIsThePublishedBatch) {

@@ -1,19 +1,21 @@
 // ettin bench
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <cmath>
 #include <optional>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "bench_cases.h"
+#include "bench_report.h"
 #include "command.h"
 #include "infer/bench_hooks.h"
 #include "infer/session.h"
+#include "machine.h"
 #include "model_flags.h"
+#include "peak_probe.h"
 #include "text_layout.h"
 
 namespace ettin::cli {
@@ -22,30 +24,6 @@ namespace {
 constexpr std::string_view kEncoderCases = "1x8,1x16,1x128,1x512,1x2048,1x8192,8x128,ragged32";
 constexpr std::string_view kDecoderCases = "prefill128,prefill512,decode16,decode512";
 
-// Largest resident memory of the process so far, as getrusage() counts it: MiB.
-int64_t rss_mb() {
-  rusage usage = {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss / 1024;
-}
-
-double rounded(double ms) { return std::round(ms * 1e3) / 1e3; }
-
-// "32m" for the published shapes, else the name of the folder.
-std::string size_name(const ModelInfo& info) {
-  struct Shape {
-    int64_t layers, hidden;
-    const char* name;
-  };
-  for (const Shape& s : {Shape{7, 256, "17m"}, Shape{10, 384, "32m"}, Shape{19, 512, "68m"},
-                         Shape{22, 768, "150m"}, Shape{28, 1024, "400m"}, Shape{28, 1792, "1b"}}) {
-    if (info.layers == s.layers && info.hidden_size == s.hidden) return s.name;
-  }
-  const size_t end = info.directory.find_last_not_of('/');
-  const std::string path = info.directory.substr(0, end + 1);
-  return path.substr(path.rfind('/') + 1);
-}
-
 class Bench : public Command {
  public:
   CommandHelp help() const override {
@@ -53,7 +31,9 @@ class Bench : public Command {
             "Times the forward pass of a model: one warm-up, then at least 5 runs (2 for 2000 "
             "tokens and more) and --budget seconds. Cases: BxS, B sequences of S tokens; ragged32, "
             "32 sequences of 14 to 512 tokens; prefillP, a prompt of P tokens; decodeP, 64 tokens "
-            "after a prompt of P; tokenize:FILE.",
+            "after a prompt of P; tokenize:FILE, on one thread unless --threads is given; load, "
+            "from the start of loading to ready. \"of floor\" is the best run against the time "
+            "that the machine's own peaks, measured around the case, allow.",
             {"ettin bench", "ettin bench --size 32m --cases 1x128,ragged32 --threads 2",
              "ettin bench --size 150m --decoder --cases prefill512,decode512 --json"}};
   }
@@ -68,6 +48,11 @@ class Bench : public Command {
                  "positions of each sequence that get vocabulary logits, in BxS and ragged32",
                  &head_);
     flags.option("--budget", "S", "seconds for each case", &budget_);
+    flags.toggle("--no-peak", "leave the machine's peaks, and with them the floors, unmeasured",
+                 &no_peak_);
+    flags.toggle("--peaks",
+                 "with --json: a line for each peak too, as other engines' scripts print",
+                 &peak_lines_);
     flags.toggle("--json", "one object for each case", &json);
     model_.add_to(flags, kDefaultEncoder);
   }
@@ -81,18 +66,9 @@ class Bench : public Command {
       return Status(StatusCode::invalid_argument, "--budget is not between 0 and 3600 seconds");
     }
     ETTIN_ASSIGN_OR_RETURN(const std::vector<BenchCase> cases, choose_cases(console));
-    for (const BenchCase& c : cases) {
-      ETTIN_RETURN_IF_ERROR(need_model(console, c.needs_decoder()));
-      console.draw_progress(fmt::format("timing {}", c.name));
-      const Result<Json> line = time_case(model_for(c.needs_decoder()), c);
-      console.draw_progress("");
-      if (!line.ok()) return line.status();
-      if (json) {
-        console.line(dump_json(*line));
-      } else {
-        show(console, *line, model_for(c.needs_decoder()));
-      }
-      ETTIN_RETURN_IF_ERROR(console.flush());
+    for (const BenchCase& c : cases) ETTIN_RETURN_IF_ERROR(run_case(console, c));
+    if (!json && !peaks_.empty()) {
+      console.line(console.out(Style::dim, "\npeaks: " + peak_summary(peaks_)));
     }
     return {};
   }
@@ -133,16 +109,99 @@ class Bench : public Command {
     return {};
   }
 
+  Status run_case(Console& console, const BenchCase& c) {
+    if (c.kind == BenchCase::Kind::load) return run_load(console, c);
+    ETTIN_RETURN_IF_ERROR(need_model(console, c.needs_decoder()));
+    const Model& model = model_for(c.needs_decoder());
+    console.draw_progress(fmt::format("timing {}", c.name));
+    const Work work = work_of(model, c, head_rows(model));
+    const std::vector<Peak> before = probe(model.session().backend().threads(), work);
+    Result<Json> line = time_case(model, c);
+    if (!line.ok()) return line.status();
+    std::vector<Peak> after;
+    if (!line->contains("skipped")) {
+      after = probe(model.session().backend().threads(), work);
+      add_provenance(model, &*line);
+      add_floor(model, work, model_.exact_activations, before, after, &*line);
+    }
+    return put(console, model, before, *line, after);
+  }
+
+  // Loading a folder several times, each time to the point where the first call can begin. The
+  // first time is not counted: it may have read the files from the disk.
+  Status run_load(Console& console, const BenchCase& c) {
+    if (!size_.empty()) {
+      return Status(StatusCode::unsupported, "load: random weights are made, not loaded",
+                    "leave out --size, or name a model with --model");
+    }
+    std::optional<Model>& held = models_[slot(false)];
+    const auto run = [&]() -> Result<double> {
+      held.reset();
+      ETTIN_RETURN_IF_ERROR(need_model(console, false));
+      return held->info().load_ms;
+    };
+    const std::shared_ptr<ThreadPool> pool = shared_thread_pool(model_.threads);
+    const std::vector<Peak> before = probe(*pool, {});
+    ETTIN_ASSIGN_OR_RETURN(const Timing timing, time_runs(run, 5, budget_));
+    const std::vector<Peak> after = probe(*pool, {});
+    Json line = start_line(*held, c.name);
+    add_timing(timing, 0, timing.median_ms, &line);
+    add_provenance(*held, &line);
+    add_floor(*held, {}, model_.exact_activations, before, after, &line);
+    return put(console, *held, before, line, after);
+  }
+
+  // Peaks at the sizes that matter to `work`; none with --no-peak.
+  std::vector<Peak> probe(ThreadPool& pool, const Work& work) {
+    if (no_peak_) return {};
+    std::vector<int64_t> sets = {kMemoryMiB};
+    if (const int64_t own = read_mib(work.set_bytes); work.bytes > 0 && own != kMemoryMiB) {
+      sets.push_back(own);
+    }
+    memory_.pause();
+    std::vector<Peak> peaks = measure_peaks(pool, sets);
+    memory_.resume();
+    peaks_.insert(peaks_.end(), peaks.begin(), peaks.end());
+    return peaks;
+  }
+
+  Status put(Console& console, const Model& model, std::span<const Peak> before, const Json& line,
+             std::span<const Peak> after) {
+    console.draw_progress("");
+    if (json) {
+      if (peak_lines_) {
+        for (const Peak& peak : before) console.line(dump_json(peak_line(peak)));
+      }
+      console.line(dump_json(line));
+      if (peak_lines_) {
+        for (const Peak& peak : after) console.line(dump_json(peak_line(peak)));
+      }
+    } else {
+      show(console, line, model);
+    }
+    return console.flush();
+  }
+
+  int head_rows(const Model& model) const {
+    if (model.info().head != "language_model") return 0;
+    return head_ == "all" ? -1 : head_ == "1" ? 1 : 0;
+  }
+
+  static Json start_line(const Model& model, const std::string& name) {
+    const ModelInfo& info = model.info();
+    return {{"engine", "ettin"},
+            {"model", size_name(info)},
+            {"case", name},
+            {"variant", info.dtype},
+            {"threads", info.threads}};
+  }
+
   // A case that cannot run is an answer, "skipped"; anything else that goes wrong is an error.
   Result<Json> time_case(const Model& model, const BenchCase& c) const {
     if (c.kind == BenchCase::Kind::tokenize) return time_tokenizer(model, c);
     const ModelInfo& info = model.info();
-    Json line = {{"engine", "ettin"},
-                 {"model", size_name(info)},
-                 {"case", c.name},
-                 {"variant", info.dtype},
-                 {"threads", info.threads}};
-    const auto head = info.head == "language_model" ? head_ : std::string("0");
+    Json line = start_line(model, c.name);
+    const int head = head_rows(model);
     std::vector<std::vector<int32_t>> sequences;
     for (size_t i = 0; i < c.lengths.size(); ++i) {
       if (c.lengths[i] > info.max_positions) {
@@ -159,7 +218,7 @@ class Bench : public Command {
         case BenchCase::Kind::decode:
           return time_decode(model, sequences[0], kDecodeTokens);
         default:
-          return time_forward(model, sequences, head == "all" ? -1 : head == "1" ? 1 : 0);
+          return time_forward(model, sequences, head);
       }
     };
     const size_t least = c.tokens() >= 2000 ? 2 : 5;
@@ -171,20 +230,23 @@ class Bench : public Command {
       return line;
     }
     add_timing(*timing, c.tokens(), info.load_ms, &line);
-    if (!c.needs_decoder()) line["head"] = head == "all" ? Json("all") : Json(head == "1" ? 1 : 0);
+    if (!c.needs_decoder()) {
+      ETTIN_RETURN_IF_ERROR(check_forward(model, sequences));
+      line["head"] = head < 0 ? Json("all") : Json(head);
+    }
     return line;
   }
 
-  static void add_timing(const Timing& timing, int64_t tokens, double load_ms, Json* line) {
+  void add_timing(const Timing& timing, int64_t tokens, double load_ms, Json* line) const {
     (*line)["median_ms"] = rounded(timing.median_ms);
     (*line)["min_ms"] = rounded(timing.min_ms);
     (*line)["runs"] = timing.runs;
     (*line)["tokens"] = tokens;
-    (*line)["rss_mb"] = rss_mb();
+    (*line)["rss_mb"] = memory_.mib();
     (*line)["load_ms"] = rounded(load_ms);
   }
 
-  // Ids of whole documents, without special tokens, one after the other on one thread.
+  // Ids of whole documents, without special tokens; every document on one thread.
   Result<Json> time_tokenizer(const Model& model, const BenchCase& c) const {
     constexpr size_t kMostBytes = size_t{1} << 30;
     if (!model.session().has_tokenizer()) {
@@ -195,14 +257,22 @@ class Bench : public Command {
     ETTIN_ASSIGN_OR_RETURN(const std::string text, read_file(c.file, kMostBytes));
     const std::vector<std::string> documents = cut_documents(text);
     const Tokenizer& tokenizer = model.session().tokenizer();
-    int64_t tokens = 0;
+    ThreadPool& pool = model.session().backend().threads();
+    const int threads = model_.threads == 0 ? 1 : pool.size();
+    std::atomic<int64_t> tokens = 0;
     const auto run = [&]() -> Result<double> {
       EncodeOptions options;
       options.add_special_tokens = false;
       tokens = 0;
-      const auto start = std::chrono::steady_clock::now();
-      for (const std::string& document : documents) {
+      const auto encode = [&](const std::string& document) {
         tokens += static_cast<int64_t>(tokenizer.encode(document, options).ids.size());
+      };
+      const auto start = std::chrono::steady_clock::now();
+      if (threads == 1) {
+        for (const std::string& document : documents) encode(document);
+      } else {
+        pool.parallel_for(static_cast<int64_t>(documents.size()),
+                          [&](int64_t i, int) { encode(documents[static_cast<size_t>(i)]); });
       }
       const std::chrono::duration<double, std::milli> passed =
           std::chrono::steady_clock::now() - start;
@@ -213,7 +283,7 @@ class Bench : public Command {
                  {"model", "tokenizer"},
                  {"case", fmt::format("tokenize:{}", c.file.substr(c.file.rfind('/') + 1))},
                  {"variant", "encode"},
-                 {"threads", 1}};
+                 {"threads", threads}};
     add_timing(timing, tokens, model.info().load_ms, &line);
     line["bytes"] = text.size();
     if (timing.median_ms > 0) {
@@ -223,7 +293,6 @@ class Bench : public Command {
   }
 
   void show(Console& console, const Json& line, const Model& model) {
-    constexpr int kCaseColumns = 22;
     const ModelInfo& info = model.info();
     if (shown_ != &model) {
       if (shown_ != nullptr) console.line();
@@ -234,23 +303,9 @@ class Bench : public Command {
       console.line(fmt::format("{}, {}, {} thread{}, {} in {}\n", info.backend, info.dtype,
                                info.threads, info.threads == 1 ? "" : "s",
                                size_.empty() ? "loaded" : "made", readable_ms(info.load_ms)));
-      console.line(console.out(
-          Style::dim, fmt::format("{}{:>11}{:>11}{:>12}{:>7}{:>8}", pad_right("case", kCaseColumns),
-                                  "median", "best", "tokens/s", "runs", "MB")));
+      console.line(table_head(console));
     }
-    const std::string name =
-        pad_right(shorten(line.value("case", ""), kCaseColumns - 1, console.utf8()), kCaseColumns);
-    if (line.contains("skipped")) {
-      console.line(name +
-                   console.out(Style::dim, fmt::format("skipped: {}", line.value("skipped", ""))));
-      return;
-    }
-    const double median = line.value("median_ms", 0.0);
-    const double rate = median > 0 ? line.value("tokens", 0.0) / median * 1e3 : 0;
-    console.line(fmt::format("{}{:>11}{:>11}{:>12}{:>7}{:>8}", name, readable_ms(median),
-                             readable_ms(line.value("min_ms", 0.0)),
-                             with_commas(std::llround(rate)), line.value("runs", 0),
-                             line.value("rss_mb", 0)));
+    console.line(table_row(console, line));
   }
 
   std::string cases_, size_, head_ = "1";
@@ -259,6 +314,9 @@ class Bench : public Command {
   ModelFlags model_;
   std::optional<Model> models_[2];  // --model alone, or encoder and decoder
   const Model* shown_ = nullptr;
+  bool no_peak_ = false, peak_lines_ = false;
+  std::vector<Peak> peaks_;  // of all cases
+  MemoryMeter memory_;
 };
 
 }  // namespace

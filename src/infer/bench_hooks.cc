@@ -1,6 +1,8 @@
 #include "infer/bench_hooks.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -98,6 +100,27 @@ Result<double> time_forward(const Model& model, std::span<const std::vector<int3
       });
   ETTIN_RETURN_IF_ERROR(status);
   return timer.ms();
+}
+
+Status check_forward(const Model& model, std::span<const std::vector<int32_t>> sequences) {
+  const Session& session = model.session();
+  for (const auto& ids : sequences) ETTIN_RETURN_IF_ERROR(check_ids(session, ids, 0));
+  return for_each_group(
+      sequences.size(), kBatchTokens,
+      [&](size_t i) { return static_cast<int64_t>(sequences[i].size()); },
+      [&](size_t first, size_t last) -> Status {
+        Session::Scratch scratch(session);
+        Batch batch;
+        for (size_t i = first; i < last; ++i) batch.append(sequences[i]);
+        const View hidden = backbone_forward(session.network(), batch, {}, scratch.arena());
+        std::vector<float> values(static_cast<size_t>(hidden.rows * hidden.cols));
+        session.backend().copy_to_host(hidden, values);
+        if (std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) {
+          return {};
+        }
+        return Status(StatusCode::bad_data, "the forward pass gave values that are not finite",
+                      "check the weights of this model");
+      });
 }
 
 Result<double> time_prefill(const Model& model, std::span<const int32_t> prompt) {

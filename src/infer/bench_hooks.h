@@ -16,6 +16,10 @@ namespace ettin {
 Result<double> time_forward(const Model& model, std::span<const std::vector<int32_t>> sequences,
                             int head_rows);
 
+// Runs the same pass and reads what it computed: an error when a hidden state is not finite. A
+// wrong result is worth no time.
+Status check_forward(const Model& model, std::span<const std::vector<int32_t>> sequences);
+
 // A prompt to the logits of its last row. Decoders.
 Result<double> time_prefill(const Model& model, std::span<const int32_t> prompt);
 

@@ -151,7 +151,8 @@ class Usage(CliTest):
         "detokenize": ["--skip-special-tokens", "--input", "--lines"],
         "inspect": [],
         "forward": ["--output", "--input", "--no-logits"],
-        "bench": ["--cases", "--size", "--decoder", "--head", "--budget"],
+        "bench": ["--cases", "--size", "--decoder", "--head", "--budget",
+                  "--no-peak", "--peaks"],
     }
     MODEL = ["--model", "--threads", "--dtype", "--backend", "--json", "--causal-window-keys",
              "--local-rope-theta", "--decoder-template", "--allow-extra-tensors"]

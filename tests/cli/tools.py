@@ -77,8 +77,8 @@ class Bench(CliTest):
         batch, ragged, prefill, decode = lines
         self.assertEqual((batch["engine"], batch["model"], batch["case"], batch["variant"]),
                          ("ettin", "seedling-encoder", "1x8", "fp32"))
-        self.assertEqual(list(batch)[5:], ["median_ms", "min_ms", "runs", "tokens", "rss_mb",
-                                           "load_ms", "head"])
+        self.assertEqual(list(batch)[5:12], ["median_ms", "min_ms", "runs", "tokens", "rss_mb",
+                                             "load_ms", "head"])
         self.assertEqual((batch["tokens"], batch["head"], batch["runs"]), (8, 1, 5))
         self.assertLessEqual(batch["min_ms"], batch["median_ms"])
         self.assertGreater(batch["rss_mb"], 10)
@@ -100,8 +100,61 @@ class Bench(CliTest):
         self.assertEqual(line["bytes"], 21 * 20000)
         self.assertGreater(line["mb_per_s"], 0)
 
+    def test_tokenizer_threads(self):
+        source = self.file("text.txt", "The quick brown fox.\n" * 20000)
+        one, = self.answers("bench", "--cases", f"tokenize:{source}", "--budget", 0, "--no-peak")
+        two, = self.answers("bench", "--cases", f"tokenize:{source}", "--budget", 0, "--no-peak",
+                            "--threads", 2)
+        self.assertEqual((one["threads"], two["threads"]), (1, 2))
+        self.assertEqual(one["tokens"], two["tokens"])
+
+    def test_floor_of_the_machine(self):
+        line, = self.answers("bench", "--cases", "1x64", "--budget", 0, "--threads", 1)
+        for key in ("machine", "cores", "isa", "commit", "gflop", "floor_ms", "floor_by", "of_floor",
+                    "weights_mb", "weight_format"):
+            self.assertIn(key, line)
+        self.assertAlmostEqual(line["of_floor"], line["floor_ms"] / line["min_ms"], 3)
+        self.assertAlmostEqual(line["of_floor_median"], line["floor_ms"] / line["median_ms"], 3)
+        self.assertLess(line["of_floor_median"], 1.05)
+        # The floor is the larger of the two bounds, from the best of the peaks shown.
+        best = {metric: max(line[when][metric]["1"] for when in ("peak_before", "peak_after"))
+                for metric in line["peak_before"]}
+        own, = [m for m in best if m.startswith("read_") and m != "read_256MiB"]
+        bounds = {"arithmetic": line["gflop"] / best["fp32"] * 1e3,
+                  "memory": line["read_mb"] * 2**20 / best[own] / 1e6}
+        self.assertEqual(line["floor_by"], max(bounds, key=bounds.get))
+        self.assertAlmostEqual(line["floor_ms"] / max(bounds.values()), 1, 1)
+        bare, = self.answers("bench", "--cases", "1x64", "--budget", 0, "--no-peak")
+        self.assertNotIn("floor_ms", bare)
+        self.assertNotIn("peak_before", bare)
+
+    def test_peak_lines_of_the_peers(self):
+        lines = self.answers("bench", "--cases", "1x8", "--budget", 0, "--threads", 1, "--peaks")
+        peaks = [line for line in lines if line.get("kind") == "peak"]
+        timing, = [line for line in lines if "kind" not in line]
+        self.assertEqual([timing], lines[len(peaks) // 2:-(len(peaks) // 2)])
+        for peak in peaks:
+            self.assertEqual(list(peak), ["kind", "metric", "instr", "threads", "value", "best",
+                                          "runs"])
+        self.assertIn("read_256MiB", {peak["metric"] for peak in peaks})
+
+    def test_probe_is_not_counted_as_memory(self):
+        """The probe reads 256 MiB of its own."""
+        line, = self.answers("bench", "--cases", "1x8", "--budget", 0)
+        bare, = self.answers("bench", "--cases", "1x8", "--budget", 0, "--no-peak")
+        self.assertLess(line["rss_mb"], bare["rss_mb"] + 128)
+
+    def test_load(self):
+        line, = self.answers("bench", "--cases", "load", "--budget", 0, "--no-peak")
+        self.assertEqual((line["case"], line["tokens"], line["runs"]), ("load", 0, 5))
+        self.assertGreater(line["min_ms"], 0)
+        self.assertEqual(line["load_ms"], line["median_ms"])
+        self.error(1, "bench", "--size", "17m", "--cases", "load", "--no-peak")
+
     def test_for_people_and_errors(self):
-        self.assertIn("tokens/s", self.ok("bench", "--cases", "1x8", "--budget", 0))
+        out = self.ok("bench", "--cases", "1x8", "--budget", 0)
+        for word in ("tokens/s", "of floor", "peaks: "):
+            self.assertIn(word, out)
         self.assertIn("no case", self.error(2, "bench", "--cases", "8by8")["message"])
         self.error(2, "bench", "--size", "2b", "--cases", "1x8")
         self.error(2, "bench", "--size", "17m", "--model", "seedling-encoder")
