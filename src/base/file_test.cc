@@ -36,6 +36,27 @@ TEST_F(FileTest, WritesAtomicallyAndReadsBack) {
   EXPECT_FALSE(write_file_atomic(path("no/such/dir"), "x").ok());
 }
 
+// Catches a file that shows before it is whole, or that stays behind when the work is given up.
+TEST_F(FileTest, WritesInPiecesAndOnlyWhenCommitted) {
+  const auto piece = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+  {
+    Result<OutputFile> file = OutputFile::create(path("a"));
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE(file->write_at(3, piece("def")).ok());
+    ASSERT_TRUE(file->write_at(0, piece("abc")).ok());
+    OutputFile moved = *std::move(file);
+    EXPECT_FALSE(file_exists(path("a")));
+    ASSERT_TRUE(moved.commit().ok());
+    EXPECT_EQ(*read_file(path("a"), 100), "abcdef");
+  }
+  {
+    Result<OutputFile> file = OutputFile::create(path("a"));
+    ASSERT_TRUE(file->write_at(0, piece("x")).ok());
+  }
+  EXPECT_EQ(*read_file(path("a"), 100), "abcdef");
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_), fs::directory_iterator()), 1);
+}
+
 TEST_F(FileTest, Maps) {
   ASSERT_TRUE(write_file_atomic(path("a"), "abc").ok());
   ASSERT_TRUE(write_file_atomic(path("empty"), "").ok());

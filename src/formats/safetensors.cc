@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/checked.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
 
@@ -233,8 +233,9 @@ Result<SafetensorsFile> parse_safetensors(std::span<const std::byte> file, std::
   return HeaderReader(file.subspan(8 + header_bytes), where).read(json);
 }
 
-Status write_safetensors(const std::string& path, std::span<const StoredTensor> tensors,
-                         const std::map<std::string, std::string>& metadata) {
+Result<SafetensorsWriter> SafetensorsWriter::create(
+    const std::string& path, std::span<const StoredTensor> tensors,
+    const std::map<std::string, std::string>& metadata) {
   const auto refuse = [&](std::string_view name, std::string_view why) {
     return Status(StatusCode::invalid_argument,
                   fmt::format("{}: cannot write tensor \"{}\": {}", path, name, why));
@@ -243,9 +244,8 @@ Status write_safetensors(const std::string& path, std::span<const StoredTensor> 
   std::unordered_set<std::string_view> names;
   for (const StoredTensor& tensor : tensors) {
     const auto elements = checked_product(tensor.shape);
-    if (!elements || checked_mul(*elements, dtype_bytes(tensor.dtype)) != tensor.bytes.size()) {
-      return refuse(tensor.name, fmt::format("{} bytes for shape {}", tensor.bytes.size(),
-                                             shape_to_string(tensor.shape)));
+    if (!elements || !checked_mul(*elements, dtype_bytes(tensor.dtype))) {
+      return refuse(tensor.name, fmt::format("shape {} overflows", shape_to_string(tensor.shape)));
     }
     if (tensor.name.empty() || tensor.name.size() > kMaxNameBytes || tensor.name == kMetadataKey ||
         !is_valid_utf8(tensor.name) || tensor.shape.size() > kMaxRank) {
@@ -260,6 +260,8 @@ Status write_safetensors(const std::string& path, std::span<const StoredTensor> 
     return a_bytes != b_bytes ? a_bytes > b_bytes : a->name < b->name;
   });
 
+  ETTIN_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
+  SafetensorsWriter writer(std::move(file));
   Json header = Json::object();
   if (!metadata.empty()) header[std::string(kMetadataKey)] = metadata;
   // Appended, not inserted: ordered_map looks for the key first, which is quadratic.
@@ -267,27 +269,54 @@ Status write_safetensors(const std::string& path, std::span<const StoredTensor> 
       static_cast<std::vector<Json::object_t::value_type>&>(header.get_ref<Json::object_t&>());
   uint64_t offset = 0;
   for (const StoredTensor* tensor : order) {
+    const uint64_t bytes = tensor->element_count() * dtype_bytes(tensor->dtype);
     Json entry = Json::object();
     entry["dtype"] = dtype_info(tensor->dtype).safetensors_name;
     entry["shape"] = tensor->shape;
-    entry["data_offsets"] = {offset, offset + tensor->bytes.size()};
-    offset += tensor->bytes.size();
+    entry["data_offsets"] = {offset, offset + bytes};
+    writer.places_[tensor->name] = {offset, bytes};
+    offset += bytes;
     members.emplace_back(tensor->name, std::move(entry));
   }
   std::string text = dump_json(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > kMaxHeaderBytes) return refuse("", "the header is too large");
+  for (auto& [name, place] : writer.places_) place.begin += 8 + text.size();
 
   std::string contents;
-  contents.reserve(8 + text.size() + offset);
   for (int i = 0; i < 8; ++i) {
     contents.push_back(static_cast<char>((text.size() >> (8 * i)) & 0xff));
   }
   contents += text;
-  for (const StoredTensor* tensor : order) {
-    contents.append(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size());
+  ETTIN_RETURN_IF_ERROR(writer.file_.write_at(0, std::as_bytes(std::span(contents))));
+  return writer;
+}
+
+Status SafetensorsWriter::write(std::string_view name, uint64_t offset,
+                                std::span<const std::byte> bytes) {
+  const auto place = places_.find(name);
+  ETTIN_CHECK(place != places_.end() && offset <= place->second.bytes &&
+              bytes.size() <= place->second.bytes - offset);
+  return file_.write_at(place->second.begin + offset, bytes);
+}
+
+Status write_safetensors(const std::string& path, std::span<const StoredTensor> tensors,
+                         const std::map<std::string, std::string>& metadata) {
+  for (const StoredTensor& tensor : tensors) {
+    const auto elements = checked_product(tensor.shape);
+    if (elements && checked_mul(*elements, dtype_bytes(tensor.dtype)) == tensor.bytes.size()) {
+      continue;
+    }
+    return Status(StatusCode::invalid_argument,
+                  fmt::format("{}: cannot write tensor \"{}\": {} bytes for shape {}", path,
+                              tensor.name, tensor.bytes.size(), shape_to_string(tensor.shape)));
   }
-  return write_file_atomic(path, contents);
+  ETTIN_ASSIGN_OR_RETURN(SafetensorsWriter writer,
+                         SafetensorsWriter::create(path, tensors, metadata));
+  for (const StoredTensor& tensor : tensors) {
+    ETTIN_RETURN_IF_ERROR(writer.write(tensor.name, 0, tensor.bytes));
+  }
+  return writer.commit();
 }
 
 }  // namespace ettin
