@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -51,9 +52,10 @@ enum class Pooling : uint8_t { mean, cls, last, weighted_mean };
 struct MatrixSource {
   std::vector<StoredMatrix> blocks;              // each [out_i, in_features]
   std::vector<const StoredTensor*> bias_blocks;  // each [out_i], or empty: no bias
-  // What the same backend packed from the same blocks before (LinearWeight::data), from a cache;
-  // or null. Taken when its size is right.
+  // What the same backend packed from the same blocks, in the same format, before
+  // (LinearWeight::data), from a cache; or null. Taken when its size is right.
   std::shared_ptr<const Buffer> packed = nullptr;
+  std::optional<WeightFormat> format = std::nullopt;  // to pack in; absent: the backend's own
 };
 
 enum class MatrixUse : uint8_t {
@@ -83,13 +85,15 @@ class Backend {
   virtual std::string_view name() const = 0;  // "ref", "cpu"
   virtual std::string_view isa() const = 0;   // instruction set in use, e.g. "AVX3"
   virtual Dtype activation_dtype() const = 0;
-  virtual WeightFormat format() const = 0;  // that pack_matrix rounds to
+  // That pack_matrix rounds to, unless the source names another.
+  virtual WeightFormat format() const = 0;
   // Element type of cached keys and values.
   virtual Dtype cache_dtype() const { return activation_dtype(); }
   virtual ThreadPool& threads() const = 0;
 
   // --- once, at load ---------------------------------------------------------------------------
   // Copies the matrix into the backend's own layout, widening or rounding to its storage format.
+  // Precondition: a block that is stored as q8 or q4 is not packed as the other of the two.
   virtual LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const = 0;
   virtual NormWeight pack_norm(const StoredTensor& gain, const StoredTensor* bias,
                                double eps) const = 0;

@@ -1,5 +1,6 @@
 #include "infer/inspect.h"
 
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -8,7 +9,7 @@
 #include "base/hash.h"
 #include "formats/tensor_source.h"
 #include "infer/session.h"
-#include "model/load.h"
+#include "model/find_tensors.h"
 
 namespace ettin {
 namespace {
@@ -79,7 +80,9 @@ Json attention_section(const ModelConfig& c) {
           {"local_keys", local.left + 1 + local.right}};
 }
 
-Json tensors_section(const TensorSource& source) {
+// `formats`: matrices of each number format. Bits: those of all stored values, for each parameter.
+Json tensors_section(const TensorSource& source, const ModelConfig& config,
+                     const std::map<std::string, int64_t>& formats) {
   std::map<std::string_view, int64_t> by_dtype;
   uint64_t bytes = 0;
   for (const StoredTensor& t : source.tensors()) {
@@ -88,7 +91,13 @@ Json tensors_section(const TensorSource& source) {
   }
   Json dtypes = Json::object();
   for (const auto& [name, count] : by_dtype) dtypes[std::string(name)] = count;
-  return {{"count", source.tensors().size()}, {"bytes", bytes}, {"dtypes", dtypes}};
+  const double bits = 8.0 * static_cast<double>(bytes);
+  return {{"count", source.tensors().size()},
+          {"bytes", bytes},
+          {"dtypes", dtypes},
+          {"formats", formats},
+          {"bits_per_weight",
+           std::round(1000 * bits / static_cast<double>(parameter_count(config))) / 1000}};
 }
 
 Json tokenizer_section(const Session& session) {
@@ -135,13 +144,17 @@ Result<Json> inspect_model(const std::string& directory, const ModelOptions& opt
   std::vector<std::string> warnings = session->warnings();
   LoadOptions load;
   load.allow_extra_tensors = options.allow_extra_tensors;
-  ETTIN_RETURN_IF_ERROR(check_tensors(c, source, load, &warnings));
+  ETTIN_ASSIGN_OR_RETURN(const auto plan, find_tensors(c, source, load, &warnings));
+  std::map<std::string, int64_t> formats;
+  for (const FoundTensor& found : plan) {
+    for (const StoredMatrix& m : found.blocks) ++formats[std::string(stored_name(m))];
+  }
   Json report = Json::object();
   report["model"] = model_section(*session);
   report["architecture"] = architecture_section(c);
   report["attention"] = attention_section(c);
   report["rope"] = {{"global_theta", c.global_rope_theta}, {"local_theta", c.local_rope_theta}};
-  report["tensors"] = tensors_section(source);
+  report["tensors"] = tensors_section(source, c, formats);
   report["tokenizer"] = tokenizer_section(*session);
   ETTIN_ASSIGN_OR_RETURN(report["files"], files_section(directory, source));
   report["warnings"] = warnings;

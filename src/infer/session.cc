@@ -15,8 +15,11 @@
 namespace ettin {
 namespace {
 
-Result<std::shared_ptr<const Backend>> open_backend(const ModelOptions& options) {
+// `stored`: what "auto" stands for.
+Result<std::shared_ptr<const Backend>> open_backend(const ModelOptions& options,
+                                                    WeightFormat stored) {
   BackendOptions backend;
+  backend.format = stored;
   backend.name = options.backend;
   backend.threads = options.threads;
   if (options.threads < 0 || options.threads > 1024) {
@@ -223,7 +226,17 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   ETTIN_ASSIGN_OR_RETURN(const HfConfig file, read_hf_config(directory));
   ETTIN_ASSIGN_OR_RETURN(ModelConfig config, resolve_config(file, &session->warnings_));
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
-  ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend, open_backend(options));
+  LoadOptions load;
+  load.allow_extra_tensors = options.allow_extra_tensors;
+  load.as_stored = options.dtype == "auto";
+  WeightFormat stored = WeightFormat::f32;
+  std::optional<TensorSource> source;
+  if (options.load_weights) {
+    ETTIN_ASSIGN_OR_RETURN(source, TensorSource::open(directory));
+    ETTIN_ASSIGN_OR_RETURN(stored, stored_format(config, *source, load));
+  }
+  ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
+                         open_backend(options, stored));
   ETTIN_ASSIGN_OR_RETURN(session->tokenizer_,
                          load_tokenizer(directory, config, options, &session->warnings_));
   if (options.load_weights) {
@@ -234,10 +247,7 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
     session->network_.config = std::move(config);
     session->network_.backend = backend;
   } else {
-    ETTIN_ASSIGN_OR_RETURN(const TensorSource source, TensorSource::open(directory));
-    LoadOptions load;
-    load.allow_extra_tensors = options.allow_extra_tensors;
-    ETTIN_ASSIGN_OR_RETURN(session->network_, build_network(std::move(config), backend, source,
+    ETTIN_ASSIGN_OR_RETURN(session->network_, build_network(std::move(config), backend, *source,
                                                             load, &session->warnings_));
   }
   session->max_tokens_ = session->config().max_positions;
@@ -255,7 +265,8 @@ Result<std::shared_ptr<const Session>> Session::random(std::string_view size, bo
   const auto start = std::chrono::steady_clock::now();
   ETTIN_ASSIGN_OR_RETURN(ModelConfig config, published_config(size, decoder ? kDecoder : kEncoder));
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
-  ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend, open_backend(options));
+  ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
+                         open_backend(options, WeightFormat::f32));
   auto session = std::make_shared<Session>();
   const TensorSource source = random_tensors(config, seed);
   ETTIN_ASSIGN_OR_RETURN(session->network_, build_network(std::move(config), backend, source, {},

@@ -8,35 +8,15 @@
 #include "backend/test_backends.h"
 #include "base/half.h"
 #include "formats/safetensors.h"
-#include "model/heads.h"
 #include "model/test_models.h"
 
 namespace ettin {
 namespace {
 
+using test::run;
 using test::TinyOutput;
 using test::TinyWeights;
 using Tensors = std::vector<StoredTensor>;
-
-TinyOutput run(const Network& network) {
-  std::vector<int32_t> ids(40);
-  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>((i * 31 + 5) % 97);
-  Batch batch;
-  batch.append(std::span(ids).first(13));
-  batch.append(std::span(ids).subspan(13));
-  Arena arena;
-  const View hidden = backbone_forward(network, batch, {}, arena);
-  TinyOutput out;
-  out.hidden.resize(static_cast<size_t>(hidden.rows * hidden.cols));
-  network.backend->copy_to_host(hidden, std::span(out.hidden));
-  if (network.config.head == Head::language_model) {
-    const std::vector<int64_t> rows = {0, 12, 39};
-    const View logits = vocab_logits(network, hidden, rows, arena);
-    out.logits.resize(static_cast<size_t>(logits.rows * logits.cols));
-    network.backend->copy_to_host(logits, std::span(out.logits));
-  }
-  return out;
-}
 
 std::shared_ptr<const Backend> backend() {
   static const auto made = must_make({.name = "cpu", .threads = 1});

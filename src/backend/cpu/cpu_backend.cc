@@ -49,7 +49,8 @@ class CpuBackend final : public Backend {
   ThreadPool& threads() const override { return threads_; }
 
   LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
-    LinearWeight w = cpu::pack_matrix(source, use, format_, matrix_, threads_);
+    LinearWeight w =
+        cpu::pack_matrix(source, use, source.format.value_or(format_), matrix_, threads_);
     w.exact_activations = exact_activations_;
     return w;
   }

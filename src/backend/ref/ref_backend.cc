@@ -38,14 +38,14 @@ class RefBackend final : public Backend {
     LinearWeight w;
     w.out_features = rows;
     w.in_features = cols;
-    w.format = format_;
+    w.format = source.format.value_or(format_);
     w.exact_activations = exact_activations_;
     w.gated = use == MatrixUse::gated;
     auto data = std::make_shared<Buffer>(to_size(rows * cols) * sizeof(T));
     T* to = data->template as<T>();
     for (const StoredMatrix& block : source.blocks) {
       for (int64_t r = 0; r < block.out_features(); ++r, to += cols) {
-        ref::read_rounded(block, r, format_, std::span(to, to_size(cols)));
+        ref::read_rounded(block, r, w.format, std::span(to, to_size(cols)));
       }
     }
     w.data = std::move(data);
