@@ -52,6 +52,7 @@ std::unique_ptr<Command> make_token_classify();
 std::unique_ptr<Command> make_tokenize();
 std::unique_ptr<Command> make_detokenize();
 std::unique_ptr<Command> make_inspect();
+std::unique_ptr<Command> make_quantize();
 std::unique_ptr<Command> make_forward();
 std::unique_ptr<Command> make_bench();
 std::unique_ptr<Command> make_demo();

@@ -13,6 +13,7 @@ std::span<const CommandEntry> command_table() {
       {"tokenize", "text to token ids", make_tokenize},
       {"detokenize", "token ids to text", make_detokenize},
       {"inspect", "what a model folder holds", make_inspect},
+      {"quantize", "a smaller copy of a model, and what it cost", make_quantize},
       {"forward", "token ids to hidden states and logits", make_forward},
       {"bench", "how fast a model runs here", make_bench},
       {"demo", "encoder and decoder on one text", make_demo},

@@ -12,12 +12,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.dont_write_bytecode = True
 
 import program  # noqa: E402  the program's path must be known before
+import quantize  # noqa: E402
 import tasks  # noqa: E402
 import tools  # noqa: E402
 
+MODULES = (tasks, tools, quantize, program)
+
 
 def load_tests(loader, *_):
-    return unittest.TestSuite(loader.loadTestsFromModule(m) for m in (tasks, tools, program))
+    return unittest.TestSuite(loader.loadTestsFromModule(m) for m in MODULES)
 
 
 if __name__ == "__main__":

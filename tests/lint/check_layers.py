@@ -34,7 +34,8 @@ ARM = re.compile(r"\b(Direction|Objective)::")
 ARM_FILES = {
     "src/model/arm.h", "src/model/config.cc", "src/model/weights.h", "src/model/heads.cc",
     "src/model/kv_cache.cc", "src/infer/session.cc", "src/infer/ettin.cc",
-    "src/infer/inspect.cc", "src/infer/bench_hooks.cc", "src/infer/encode.cc", "src/infer/tasks/fill_mask.cc",
+    "src/infer/compare_models.cc", "src/infer/inspect.cc", "src/infer/bench_hooks.cc",
+    "src/infer/encode.cc", "src/infer/tasks/fill_mask.cc",
     "src/infer/tasks/generate.cc", "src/infer/tasks/score.cc",
 }
 CLASSES = re.compile(r"\b(class|struct)\s+\w*(Encoder|Decoder)\w*(Model|Layer|Block)?\b")
