@@ -76,6 +76,9 @@ void ModelFlags::add_to(Flags& flags, std::string_view standard) {
                "decoders: [CLS] before the text only, or what tokenizer.json says",
                &decoder_template);
   flags.toggle("--allow-extra-tensors", "accept tensors that nothing uses", &allow_extra_tensors);
+  flags.toggle("--keep-packed",
+               "keep packed weights in the model's folder, for quicker loads; safe to delete",
+               &keep_packed);
 }
 
 ModelOptions ModelFlags::options() const {
@@ -88,6 +91,7 @@ ModelOptions ModelFlags::options() const {
   options.local_rope_theta = local_rope_theta;
   options.serialized_template = decoder_template == "serialized";
   options.allow_extra_tensors = allow_extra_tensors;
+  options.keep_packed = keep_packed;
   return options;
 }
 

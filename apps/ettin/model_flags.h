@@ -29,6 +29,7 @@ struct ModelFlags {
   std::optional<double> local_rope_theta;
   std::string decoder_template = "bos";
   bool allow_extra_tensors = false;
+  bool keep_packed = false;
 
   // `standard` names the embedded model used without --model.
   void add_to(Flags& flags, std::string_view standard);

@@ -35,6 +35,13 @@ class MappedFile {
   std::string path_;
 };
 
+// Tells the system that whole pages of a read-only map inside `bytes` are not needed in memory now;
+// reading them again fetches them from the file. Precondition: they belong to a MappedFile.
+void release_pages(std::span<const std::byte> bytes);
+
+// "SIZE@TIME", the time of the last change in nanoseconds: differs when a file was written anew.
+Result<std::string> file_stamp(const std::string& path);
+
 // True for a plain file name that is safe to take from an untrusted file: 1 to 200 characters of
 // [A-Za-z0-9._-], not "." or "..".
 bool is_plain_file_name(std::string_view name);

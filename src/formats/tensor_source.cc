@@ -49,6 +49,11 @@ Result<WeightFile> read_weight_file(const std::string& path, Format format) {
     out.tensors = std::move(file.tensors);
     if (file.owner) out.owners.push_back(std::move(file.owner));
   }
+  const std::span<const std::byte> whole = map->bytes();
+  for (StoredTensor& tensor : out.tensors) {
+    tensor.mapped = tensor.bytes.data() >= whole.data() &&
+                    tensor.bytes.data() + tensor.bytes.size() <= whole.data() + whole.size();
+  }
   return out;
 }
 

@@ -237,6 +237,11 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   }
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
                          open_backend(options, stored));
+  if (options.keep_packed) {
+    load.packed_file = join_path(
+        directory,
+        fmt::format("packed-{}-{}.ettin", format_name(backend->format()), backend->isa()));
+  }
   ETTIN_ASSIGN_OR_RETURN(session->tokenizer_,
                          load_tokenizer(directory, config, options, &session->warnings_));
   if (options.load_weights) {

@@ -18,6 +18,10 @@ struct LoadOptions {
   // Pack each matrix in the format that it is stored in (bf16, q8 or q4; else fp32) instead of the
   // backend's.
   bool as_stored = false;
+  // A file that keeps the packed matrices, to be mapped by the next load (formats/packed_file.h).
+  // Made when it is absent, of other weights or damaged; failing to write it is a warning. Empty:
+  // none.
+  std::string packed_file;
 };
 
 // The narrowest format of the layers' matrices as stored: what the model computes in without any

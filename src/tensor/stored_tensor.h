@@ -17,6 +17,7 @@ struct StoredTensor {
   Dtype dtype = Dtype::f32;
   std::vector<uint64_t> shape;
   std::span<const std::byte> bytes;  // exactly element_count() * dtype_bytes(dtype)
+  bool mapped = false;               // they lie in a MappedFile: release_pages() may take them
 
   uint64_t element_count() const;
 };

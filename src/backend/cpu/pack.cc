@@ -6,11 +6,14 @@
 
 #include "backend/cpu/scratch.h"
 #include "backend/shapes.h"
+#include "base/file.h"
 #include "base/half.h"
 #include "tensor/quantize.h"
 
 namespace ettin::cpu {
 namespace {
+
+constexpr int64_t kPackedAtOnce = 16 * 1024 * 1024;  // bytes of fp32
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t q4_block_bytes(int64_t width) { return width * (2 + kQ4Block / 2); }
@@ -132,6 +135,21 @@ void transpose_words(WeightFormat format, Words columns, int64_t k, int64_t widt
   kernels.pack_panel(columns.data(), words, reinterpret_cast<float*>(panel));
 }
 
+// Gives back the memory of rows that were read from a mapped file.
+void release_rows(const std::vector<StoredMatrix>& blocks, int64_t first, int64_t count) {
+  for (const StoredMatrix& block : blocks) {
+    const int64_t rows = block.out_features();
+    const int64_t from = std::clamp<int64_t>(first, 0, rows);
+    const int64_t to = std::clamp<int64_t>(first + count, 0, rows);
+    const StoredTensor& values = *block.values;
+    if (from < to && values.mapped) {
+      const size_t row = values.bytes.size() / to_size(rows);
+      release_pages(values.bytes.subspan(to_size(from) * row, to_size(to - from) * row));
+    }
+    first -= rows;
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const Buffer> pack_bias(const std::vector<const StoredTensor*>& blocks,
@@ -192,7 +210,7 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
     return w;
   }
   auto data = std::make_shared<Buffer>(to_size(panels * bytes));
-  pool.parallel_for(panels, [&](int64_t p, int) {
+  const auto pack_panel = [&](int64_t p) {
     std::byte* panel = data->data() + p * bytes;
     // Scales of columns that do not exist stay zero.
     if (format == WeightFormat::q8) std::memset(panel, 0, to_size(4 * width));
@@ -212,7 +230,19 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
       }
     }
     transpose_words(format, std::move(columns), k, width, kernels, panel);
-  });
+  };
+  // In parts, after each of which the file's pages are given back: a model needs the memory of its
+  // packed weights and little more while it is loaded.
+  const int64_t part = std::max<int64_t>(1, kPackedAtOnce / (4 * k * width));
+  for (int64_t first = 0; first < panels; first += part) {
+    const int64_t count = std::min(part, panels - first);
+    pool.parallel_for(count, [&](int64_t p, int) { pack_panel(first + p); });
+    for (int64_t p = first; p < first + count; ++p) {
+      for (const auto& run : rows_of_panel(p, w.out_features, w.gated, width).runs) {
+        release_rows(source.blocks, run.first, run.count);
+      }
+    }
+  }
   w.data = std::move(data);
   return w;
 }
