@@ -21,6 +21,18 @@ inline void relax() {
 #endif
 }
 
+// Moves the calling thread to another CPU that it may run on, if there is one.
+void leave_cpu(int cpu) {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  if (::sched_getaffinity(0, sizeof(all), &all) != 0 || CPU_COUNT(&all) < 2) return;
+  cpu_set_t others = all;
+  CPU_CLR(cpu, &others);
+  if (::sched_setaffinity(0, sizeof(others), &others) == 0) {
+    ::sched_setaffinity(0, sizeof(all), &all);
+  }
+}
+
 }  // namespace
 
 int available_cpus() {
@@ -67,6 +79,7 @@ void ThreadPool::run(int64_t count, Task task, void* context) {
   count_.store(count, std::memory_order_relaxed);
   task_.store(task, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
+  if (spins_ > 0) caller_cpu_.store(::sched_getcpu(), std::memory_order_relaxed);
   left_.store(static_cast<int32_t>(count), std::memory_order_relaxed);
   for (int w = 0; w < size(); ++w) {
     const auto indices = static_cast<uint64_t>(share_end(count, w) - share_end(count, w - 1));
@@ -125,6 +138,10 @@ void ThreadPool::worker_loop(int worker) {
     }
     seen = now;
     if (stop_.load(std::memory_order_relaxed)) return;
+    // On the caller's CPU it would run only when the caller does not. A system whose other CPUs
+    // have work leaves it there for long, because the caller does not wait for it.
+    const int cpu = caller_cpu_.load(std::memory_order_relaxed);
+    if (cpu >= 0 && cpu == ::sched_getcpu()) leave_cpu(cpu);
     const int32_t mine = work(now, worker);
     if (mine != 0 && left_.fetch_sub(mine, std::memory_order_acq_rel) == mine) left_.notify_one();
   }

@@ -60,6 +60,7 @@ class ThreadPool {
   std::atomic<int64_t> count_{0};
   std::atomic<Task> task_{nullptr};
   std::atomic<void*> context_{nullptr};
+  std::atomic<int> caller_cpu_{-1};
   alignas(64) std::atomic<uint32_t> generation_{0};  // +1 per region; workers wait for a change
   alignas(64) std::atomic<int32_t> left_{0};         // indices that have not been run yet
   std::atomic<bool> stop_{false};
