@@ -79,6 +79,7 @@ struct GenerateResult {
   std::vector<GeneratedToken> tokens;
   FinishReason finish_reason = FinishReason::length;
   int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of them, taken from prompts of the same call that begin alike
   bool truncated = false;
 };
 

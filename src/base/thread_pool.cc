@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <map>
 
+#include "base/check.h"
+
 namespace ettin {
 namespace {
 
-constexpr int kSpins = 20000;  // about 40 us: longer than the gap between two ops of a forward
+// 0.1 to 0.5 ms: longer than the gaps between the regions of a forward and between two forwards.
+constexpr int kSpins = 20000;
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -16,6 +19,18 @@ inline void relax() {
 #elif defined(__aarch64__)
   asm volatile("yield");
 #endif
+}
+
+// Moves the calling thread to another CPU that it may run on, if there is one.
+void leave_cpu(int cpu) {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  if (::sched_getaffinity(0, sizeof(all), &all) != 0 || CPU_COUNT(&all) < 2) return;
+  cpu_set_t others = all;
+  CPU_CLR(cpu, &others);
+  if (::sched_setaffinity(0, sizeof(others), &others) == 0) {
+    ::sched_setaffinity(0, sizeof(all), &all);
+  }
 }
 
 }  // namespace
@@ -40,6 +55,7 @@ std::shared_ptr<ThreadPool> shared_thread_pool(int threads) {
 ThreadPool::ThreadPool(int threads) {
   const int cpus = available_cpus(), total = threads > 0 ? threads : cpus;
   spins_ = total > cpus ? 0 : kSpins;  // spinning would only keep the others from their CPU
+  shares_ = std::vector<Share>(static_cast<size_t>(total));
   workers_.reserve(static_cast<size_t>(total - 1));
   for (int w = 1; w < total; ++w) workers_.emplace_back([this, w] { worker_loop(w); });
 }
@@ -57,31 +73,55 @@ void ThreadPool::run(int64_t count, Task task, void* context) {
     for (int64_t i = 0; i < count; ++i) task(context, i, 0);
     return;
   }
+  ETTIN_CHECK(count <= INT32_MAX);
   const std::lock_guard lock(turn_);
-  count_ = count;
-  task_ = task;
-  context_ = context;
-  next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
-  work(0);
-  for (int spin = 0; spin < spins_; ++spin) {
-    if (busy_.load(std::memory_order_acquire) == 0) return;
-    relax();
+  const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  count_.store(count, std::memory_order_relaxed);
+  task_.store(task, std::memory_order_relaxed);
+  context_.store(context, std::memory_order_relaxed);
+  if (spins_ > 0) caller_cpu_.store(::sched_getcpu(), std::memory_order_relaxed);
+  left_.store(static_cast<int32_t>(count), std::memory_order_relaxed);
+  for (int w = 0; w < size(); ++w) {
+    const auto indices = static_cast<uint64_t>(share_end(count, w) - share_end(count, w - 1));
+    shares_[static_cast<size_t>(w)].word.store(uint64_t{generation} << 32 | indices,
+                                               std::memory_order_relaxed);
   }
-  for (int left = busy_.load(std::memory_order_acquire); left != 0;
-       left = busy_.load(std::memory_order_acquire)) {
-    busy_.wait(left, std::memory_order_acquire);
+  // A read-modify-write, which notify_all() may not overtake: it looks for sleepers first.
+  generation_.fetch_add(1, std::memory_order_acq_rel);
+  generation_.notify_all();
+  const int32_t mine = work(generation, 0);
+  // Only the indices are waited for, not the workers: one that has not woken up holds up nobody.
+  int32_t left = left_.fetch_sub(mine, std::memory_order_acq_rel) - mine;
+  for (int spin = 0; left != 0 && spin < spins_; ++spin) {
+    relax();
+    left = left_.load(std::memory_order_acquire);
+  }
+  for (; left != 0; left = left_.load(std::memory_order_acquire)) {
+    left_.wait(left, std::memory_order_acquire);
   }
 }
 
-void ThreadPool::work(int worker) {
-  for (;;) {
-    const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
-    if (i >= count_) return;
-    task_(context_, i, worker);
+int32_t ThreadPool::work(uint32_t generation, int worker) {
+  const int64_t count = count_.load(std::memory_order_relaxed);
+  const Task task = task_.load(std::memory_order_relaxed);
+  void* const context = context_.load(std::memory_order_relaxed);
+  int32_t done = 0;
+  for (int at = 0; at < size(); ++at) {
+    const int owner = worker + at < size() ? worker + at : worker + at - size();
+    std::atomic<uint64_t>& share = shares_[static_cast<size_t>(owner)].word;
+    uint64_t word = share.load(std::memory_order_relaxed);
+    while (word >> 32 == generation && (word & UINT32_MAX) != 0) {
+      if (!share.compare_exchange_weak(word, word - 1, std::memory_order_acq_rel,
+                                       std::memory_order_relaxed)) {
+        continue;
+      }
+      // An index was left, so the region is not over and what was read above belongs to it.
+      task(context, share_end(count, owner) - static_cast<int64_t>(word & UINT32_MAX), worker);
+      ++done;
+      word = share.load(std::memory_order_relaxed);
+    }
   }
+  return done;
 }
 
 void ThreadPool::worker_loop(int worker) {
@@ -98,8 +138,12 @@ void ThreadPool::worker_loop(int worker) {
     }
     seen = now;
     if (stop_.load(std::memory_order_relaxed)) return;
-    work(worker);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    // On the caller's CPU it would run only when the caller does not. A system whose other CPUs
+    // have work leaves it there for long, because the caller does not wait for it.
+    const int cpu = caller_cpu_.load(std::memory_order_relaxed);
+    if (cpu >= 0 && cpu == ::sched_getcpu()) leave_cpu(cpu);
+    const int32_t mine = work(now, worker);
+    if (mine != 0 && left_.fetch_sub(mine, std::memory_order_acq_rel) == mine) left_.notify_one();
   }
 }
 

@@ -1,8 +1,9 @@
 // The thread pool: every model that asks for the same number of threads shares one.
 //
-// parallel_for hands out task indices dynamically, so a task's result must depend on its index
-// alone, never on the worker or on the number of threads: that is what makes every result of ettin
-// independent of --threads.
+// parallel_for gives each thread a run of consecutive indices, the same one in every region of the
+// same size, so that its cache still holds what it read before; who is done helps the others. So a
+// task's result must depend on its index alone, never on the worker or on the number of threads:
+// that is what makes every result of ettin independent of --threads.
 #pragma once
 
 #include <atomic>
@@ -41,19 +42,29 @@ class ThreadPool {
  private:
   using Task = void (*)(void* context, int64_t index, int worker);
 
+  // A worker's part of a region: the region's number above, how many of its indices are left below.
+  // One word, so that who comes late finds out in taking an index that its region is over.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> word{0};
+  };
+
   void run(int64_t count, Task task, void* context);
   void worker_loop(int worker);
-  void work(int worker);
+  // Takes part in region `generation` until no index is left; returns how many it ran.
+  int32_t work(uint32_t generation, int worker);
+  int64_t share_end(int64_t count, int64_t worker) const { return count * (worker + 1) / size(); }
 
-  std::mutex turn_;                      // one region at a time
-  std::atomic<uint32_t> generation_{0};  // +1 per region; workers wait for a change
-  std::atomic<int> busy_{0};             // workers still inside the region
-  std::atomic<int64_t> next_{0};
+  std::mutex turn_;            // one region at a time
+  std::vector<Share> shares_;  // [size()]
+  // Written by the caller between regions, read by workers that may be late: hence atomic.
+  std::atomic<int64_t> count_{0};
+  std::atomic<Task> task_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<int> caller_cpu_{-1};
+  alignas(64) std::atomic<uint32_t> generation_{0};  // +1 per region; workers wait for a change
+  alignas(64) std::atomic<int32_t> left_{0};         // indices that have not been run yet
   std::atomic<bool> stop_{false};
   int spins_ = 0;  // before a thread sleeps
-  int64_t count_ = 0;
-  Task task_ = nullptr;
-  void* context_ = nullptr;
   std::vector<std::thread> workers_;
 };
 

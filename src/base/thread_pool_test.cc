@@ -25,6 +25,38 @@ TEST(ThreadPool, EveryIndexRunsOnce) {
   }
 }
 
+// Regions follow each other while workers are still leaving the last one: an index that a late
+// worker took from the wrong region would run twice or never, or with another region's function.
+TEST(ThreadPool, LateWorkersTouchNothing) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 20000; ++round) {
+    const int64_t count = 2 + round % 7;
+    std::atomic<int64_t> sum{0}, runs{0};
+    pool.parallel_for(count, [&](int64_t i, int) {
+      sum += i;
+      ++runs;
+    });
+    ASSERT_EQ(runs, count);
+    ASSERT_EQ(sum, count * (count - 1) / 2);
+  }
+}
+
+// Each thread begins with a run of indices of its own, whoever is first.
+TEST(ThreadPool, ConsecutiveIndicesFirst) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<bool> begun[2] = {false, false};
+    std::vector<int> by(8, -1);
+    pool.parallel_for(8, [&](int64_t i, int worker) {
+      by[static_cast<size_t>(i)] = worker;
+      begun[worker] = true;
+      while (!begun[1 - worker]) std::this_thread::yield();  // else one may do it all
+    });
+    ASSERT_EQ(by[0], 0);
+    ASSERT_EQ(by[4], 1);
+  }
+}
+
 TEST(ThreadPool, SeveralCallersTakeTurns) {
   ThreadPool pool(3);
   std::atomic<int64_t> sum{0};

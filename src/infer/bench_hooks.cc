@@ -52,10 +52,11 @@ Status check_causal(const Session& session) {
   return Status(StatusCode::unsupported, "decoding needs a decoder with a language-model head");
 }
 
-// The logits of the next token after what is pending.
-View next_logits(const Session& session, DecodeState* state, Arena& arena) {
-  DecodeState* const states[] = {state};
-  const View hidden = decode_step(session, states, arena);
+// The logits of the next token after `pending`.
+View next_logits(const Session& session, KvCache* cache, std::span<const int32_t> pending,
+                 Arena& arena) {
+  const DecodeInput inputs[] = {{cache, pending}};
+  const View hidden = decode_step(session, inputs, arena);
   const int64_t row[] = {0};
   return vocab_logits(session.network(), hidden, row, arena);
 }
@@ -128,10 +129,9 @@ Result<double> time_prefill(const Model& model, std::span<const int32_t> prompt)
   ETTIN_RETURN_IF_ERROR(check_causal(session));
   ETTIN_RETURN_IF_ERROR(check_ids(session, prompt, 0));
   const Timer timer;
-  DecodeState state{KvCache(session.config(), session.backend().cache_dtype()),
-                    {prompt.begin(), prompt.end()}};
+  KvCache cache(session.config(), session.backend().cache_dtype());
   Session::Scratch scratch(session);
-  next_logits(session, &state, scratch.arena());
+  next_logits(session, &cache, prompt, scratch.arena());
   return timer.ms();
 }
 
@@ -140,18 +140,17 @@ Result<double> time_decode(const Model& model, std::span<const int32_t> prompt,
   const Session& session = model.session();
   ETTIN_RETURN_IF_ERROR(check_causal(session));
   ETTIN_RETURN_IF_ERROR(check_ids(session, prompt, new_tokens));
-  DecodeState state{KvCache(session.config(), session.backend().cache_dtype()),
-                    {prompt.begin(), prompt.end()}};
+  KvCache cache(session.config(), session.backend().cache_dtype());
   TokenLogit best[1];
   {
     Session::Scratch scratch(session);
-    session.backend().top_k(next_logits(session, &state, scratch.arena()), 1, best);
+    session.backend().top_k(next_logits(session, &cache, prompt, scratch.arena()), 1, best);
   }
   const Timer timer;
   for (int64_t i = 0; i < new_tokens; ++i) {
     Session::Scratch scratch(session);
-    state.pending.assign(1, best[0].id);
-    session.backend().top_k(next_logits(session, &state, scratch.arena()), 1, best);
+    const int32_t next[] = {best[0].id};
+    session.backend().top_k(next_logits(session, &cache, next, scratch.arena()), 1, best);
   }
   return timer.ms();
 }

@@ -2,15 +2,16 @@
 
 namespace ettin {
 
-View decode_step(const Session& session, std::span<DecodeState* const> states, Arena& arena) {
+View decode_step(const Session& session, std::span<const DecodeInput> inputs, Arena& arena) {
   Batch batch;
   std::vector<KvCache*> caches;
   std::vector<int64_t> last;
-  for (DecodeState* s : states) {
-    batch.append(s->pending, s->cache.past());
-    s->pending.clear();
-    caches.push_back(&s->cache);
-    last.push_back(batch.tokens() - 1);
+  caches.reserve(inputs.size());
+  last.reserve(inputs.size());
+  for (const DecodeInput& input : inputs) {
+    batch.append(input.pending, input.cache->past());
+    caches.push_back(input.cache);
+    if (input.wanted) last.push_back(batch.tokens() - 1);
   }
   const View hidden = backbone_forward(session.network(), batch, caches, arena);  // (T, H)
   const View wanted =

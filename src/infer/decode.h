@@ -12,15 +12,17 @@
 namespace ettin {
 
 // A sequence being continued: what the cache holds, and the ids that it does not hold yet. A new
-// sequence has its whole prompt pending, a running one the token it was just given: prefill and
-// decoding are the same step.
-struct DecodeState {
-  KvCache cache;
-  std::vector<int32_t> pending;
+// sequence has its whole prompt pending, or the next chunk of it, a running one the token it was
+// just given: prefill and decoding are the same step.
+struct DecodeInput {
+  KvCache* cache;
+  std::span<const int32_t> pending;
+  bool wanted = true;  // the next token is asked for; not after a chunk that is not the last
 };
 
-// Runs the pending ids of every state as one ragged batch and empties them. Returns the hidden
-// states of the last row of each state [N, H], in `arena`. Precondition: a causal model.
-View decode_step(const Session& session, std::span<DecodeState* const> states, Arena& arena);
+// Runs the pending ids of every sequence as one ragged batch into their caches. Returns the hidden
+// states of the last rows that are wanted, in order [N, H], in `arena`. Preconditions: a causal
+// model; every sequence has an id pending.
+View decode_step(const Session& session, std::span<const DecodeInput> inputs, Arena& arena);
 
 }  // namespace ettin

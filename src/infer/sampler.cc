@@ -30,13 +30,37 @@ void keep_top_k(std::vector<Candidate>* c, int64_t k) {
   renormalise(c);
 }
 
+// Candidates from the best on, put in order only as far as they are read: a draw reads a few of
+// the 50,000 that sorting them all would cost milliseconds for.
+class BestFirst {
+ public:
+  explicit BestFirst(std::vector<Candidate>* candidates) : all_(*candidates) {}
+
+  size_t size() const { return all_.size(); }
+  const Candidate& operator[](size_t i) {
+    if (i >= sorted_) {
+      const size_t end = std::min(all_.size(), std::max(size_t{64}, 4 * sorted_));
+      const auto first = all_.begin() + static_cast<int64_t>(sorted_);
+      const auto last = all_.begin() + static_cast<int64_t>(end);
+      if (last != all_.end()) std::nth_element(first, last, all_.end(), better);
+      std::sort(first, last, better);
+      sorted_ = end;
+    }
+    return all_[i];
+  }
+
+ private:
+  std::vector<Candidate>& all_;
+  size_t sorted_ = 0;
+};
+
 // The smallest set of the most likely whose probabilities reach `top_p`; at least one.
 void keep_top_p(std::vector<Candidate>* c, double top_p) {
   if (top_p >= 1) return;
-  std::sort(c->begin(), c->end(), better);
+  BestFirst best(c);
   double sum = 0;
   size_t kept = 0;
-  while (kept < c->size() && (kept == 0 || sum < top_p)) sum += (*c)[kept++].p;
+  while (kept < c->size() && (kept == 0 || sum < top_p)) sum += best[kept++].p;
   c->resize(kept);
   renormalise(c);
 }
@@ -88,13 +112,13 @@ int32_t Sampler::choose(std::span<double> logits, std::span<const int32_t> seen)
   keep_top_k(&candidates, options_.top_k);
   keep_top_p(&candidates, options_.top_p);
   keep_min_p(&candidates, options_.min_p);
-  std::sort(candidates.begin(), candidates.end(), better);
 
+  BestFirst best(&candidates);
   const double u = random_uniform(options_.seed, stream_, step);
   double sum = 0;
-  for (const Candidate& c : candidates) {
-    sum += c.p;
-    if (u < sum) return c.id;
+  for (size_t i = 0; i < best.size(); ++i) {
+    sum += best[i].p;
+    if (u < sum) return best[i].id;
   }
   return candidates.back().id;
 }

@@ -1,10 +1,13 @@
 #include "infer/sampler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 
 #include <gtest/gtest.h>
+
+#include "base/rng.h"
 
 namespace ettin {
 namespace {
@@ -97,6 +100,45 @@ TEST(Sampler, SameSeedAndStreamGiveTheSameDraws) {
   GenerateOptions other = o;
   other.seed = 6;
   EXPECT_NE(choose(o, flat, {}, 3), choose(other, flat, {}, 3));
+}
+
+// Candidates are put in order only as far as a draw reads: the draw is that of sorting them all.
+TEST(Sampler, DrawsFromNearlyEqualCandidatesInOrder) {
+  constexpr size_t kVocabulary = 3000;
+  std::vector<double> logits(kVocabulary);
+  for (size_t i = 0; i < kVocabulary; ++i) logits[i] = static_cast<double>(i * 7919 % 1500) / 3000;
+  for (const double top_p : {1.0, 0.5}) {
+    GenerateOptions o;
+    o.temperature = 1;
+    o.top_p = top_p;
+    std::vector<std::pair<double, int32_t>> sorted;  // (-p, id)
+    double sum = 0;
+    for (const double l : logits) sum += std::exp(l);
+    for (size_t i = 0; i < kVocabulary; ++i) {
+      sorted.emplace_back(-std::exp(logits[i]) / sum, static_cast<int32_t>(i));
+    }
+    std::sort(sorted.begin(), sorted.end());
+    if (top_p < 1) {
+      double kept = 0;
+      size_t n = 0;
+      while (kept < top_p) kept -= sorted[n++].first;
+      sorted.resize(n);
+      for (auto& [p, id] : sorted) p /= kept;
+    }
+    Sampler sampler(o, 3);
+    for (uint64_t step = 0; step < 500; ++step) {
+      const double u = random_uniform(o.seed, 3, step);
+      double reached = 0;
+      size_t n = 0;
+      while (n + 1 < sorted.size() && (reached -= sorted[n].first) <= u) ++n;
+      std::vector<double> copy = logits;
+      const int32_t id = sampler.choose(copy, {});
+      // At an edge between two candidates, other roundings may fall on its other side.
+      if (std::abs(reached - u) > 1e-9) {
+        ASSERT_EQ(id, sorted[n].second) << top_p << " " << step;
+      }
+    }
+  }
 }
 
 }  // namespace

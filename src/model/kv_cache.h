@@ -15,8 +15,9 @@ namespace ettin {
 
 class KvCache {
  public:
+  // `positions`: more than this will never come, so growth stops there.
   // Precondition: config.arm.direction is causal.
-  KvCache(const ModelConfig& config, Dtype dtype);
+  KvCache(const ModelConfig& config, Dtype dtype, int64_t positions = INT64_MAX);
 
   int64_t past() const { return past_; }
 
@@ -27,7 +28,18 @@ class KvCache {
   // Declares `count` appended positions as seen.
   void advance(int64_t count) { past_ += count; }
 
+  // A copy of the first `past` positions with room for `room` more, which may grow to `positions`.
+  // Precondition: can_copy(past).
+  KvCache copy(int64_t past, int64_t room = 0, int64_t positions = INT64_MAX) const;
+  // Whether every key that position `past` sees is still there: a ring forgets. The last position
+  // can always be taken back, because a query sees itself and the ring has a row for it.
+  bool can_copy(int64_t past) const {
+    return past >= 0 && past <= past_ && (past_ <= window_ || past + 1 >= past_);
+  }
+
   int64_t bytes() const;
+  // Of a cache that has grown to `positions`.
+  static int64_t bytes_for(const ModelConfig& config, Dtype dtype, int64_t positions);
 
  private:
   struct Layer {
@@ -35,8 +47,12 @@ class KvCache {
     int64_t capacity = 0;      // positions that fit now
     int64_t most = INT64_MAX;  // positions that are ever needed
   };
-  int64_t hidden_size_;
-  Dtype dtype_;
+  KvCache() = default;
+
+  int64_t hidden_size_ = 0;
+  Dtype dtype_ = Dtype::f32;
+  int64_t window_ = INT64_MAX;  // rows of a local layer's ring
+  int64_t positions_ = INT64_MAX;
   int64_t past_ = 0;
   mutable std::vector<Layer> layers_;  // views into it are handed out by layer()
 };

@@ -1,24 +1,19 @@
-// Continuations by a decoder: continuous batching over a KV cache. New prompts join as others end;
-// which share a batch changes nothing in any answer.
+// Continuations by a decoder: texts to prompts for the engine, and its tokens back to text.
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <memory>
-#include <numeric>
 
 #include <fmt/format.h>
 
-#include "infer/decode.h"
+#include "infer/decode_engine.h"
 #include "infer/encode.h"
-#include "infer/sampler.h"
 #include "infer/stop_text.h"
 #include "infer/tasks/tasks.h"
-#include "model/heads.h"
 #include "text/stream_decoder.h"
 
 namespace ettin {
 namespace {
-
-constexpr size_t kMostRunning = 64;  // sequences whose caches are held at once
 
 Status validate(const Session& session, const GenerateOptions& o) {
   const ModelConfig& c = session.config();
@@ -80,143 +75,62 @@ Result<std::vector<Encoding>> encode_prompts(const Session& session,
   return encodings;
 }
 
-// One prompt on its way to its answer.
-struct Running {
-  Running(const Session& session, size_t prompt, std::vector<int32_t> ids,
-          const GenerateOptions& options)
-      : index(prompt),
-        state{KvCache(session.config(), session.backend().cache_dtype()), ids},
-        seen(std::move(ids)),
-        sampler(options, options.first_stream + prompt),
-        decoder(session.tokenizer()),
-        text(options.stop) {}
-
-  size_t index;
-  DecodeState state;
-  std::vector<int32_t> seen;  // prompt and answer
-  Sampler sampler;
-  StreamDecoder decoder;
-  StopText text;
-  bool done = false;
-};
-
-class Generator {
+// A stream's tokens on their way to text, to the caller and into the result.
+class Answer final : public DecodeSink {
  public:
-  Generator(const Session& session, const GenerateOptions& options,
-            const GenerateCallback& callback, std::span<GenerateResult> results)
-      : session_(session), options_(options), callback_(callback), results_(results) {}
+  Answer(const Session& session, const GenerateOptions& options, const GenerateCallback& callback,
+         size_t index, GenerateResult& result)
+      : session_(session),
+        callback_(callback),
+        top_(options.top_logprobs),
+        index_(index),
+        result_(result),
+        decoder_(session.tokenizer()),
+        text_(options.stop) {}
 
-  void run(std::vector<Encoding> prompts) {
-    size_t next = 0;
-    std::vector<std::unique_ptr<Running>> running;
-    while (next < prompts.size() || !running.empty()) {
-      int64_t pending = static_cast<int64_t>(running.size());
-      while (next < prompts.size() && running.size() < kMostRunning) {
-        const auto tokens = static_cast<int64_t>(prompts[next].ids.size());
-        if (!running.empty() && pending + tokens > kBatchTokens) break;
-        pending += tokens;
-        running.push_back(
-            std::make_unique<Running>(session_, next, std::move(prompts[next].ids), options_));
-        ++next;
-      }
-      step(running);
-      std::erase_if(running, [](const auto& r) { return r->done; });
+  bool on_token(const DecodedToken& token) override {
+    GeneratedToken generated{logprob(token.chosen, token.normalizer), {}};
+    for (size_t i = 0; i < token.best.size() && static_cast<int64_t>(i) < top_; ++i) {
+      generated.top.push_back(logprob(token.best[i], token.normalizer));
     }
+    result_.tokens.push_back(std::move(generated));
+    if (token.eos) return true;
+    return emit(text_.push(decoder_.push(token.chosen.id))) && !text_.stopped();
+  }
+
+  void on_end(FinishReason reason, int64_t cached_tokens) override {
+    result_.cached_tokens = cached_tokens;
+    result_.finish_reason = reason;
+    if (reason == FinishReason::eos || reason == FinishReason::length) {
+      std::string rest = text_.push(decoder_.finish());
+      if (text_.stopped()) result_.finish_reason = FinishReason::stop;
+      rest += text_.finish();
+      emit(rest);
+    }
+    if (cancelled_) result_.finish_reason = FinishReason::cancelled;
   }
 
  private:
-  void step(std::span<const std::unique_ptr<Running>> running) {
-    Session::Scratch scratch(session_);
-    std::vector<DecodeState*> states;
-    for (const auto& r : running) states.push_back(&r->state);
-    const View hidden = decode_step(session_, states, scratch.arena());
-    for (size_t at = 0; at < running.size(); at += kLogitRows) {
-      const size_t n = std::min<size_t>(kLogitRows, running.size() - at);
-      const Arena::Mark mark = scratch.arena().mark();
-      std::vector<int64_t> rows(n);
-      std::iota(rows.begin(), rows.end(), static_cast<int64_t>(at));
-      const View logits = vocab_logits(session_.network(), hidden, rows, scratch.arena());
-      choose(running.subspan(at, n), logits);
-      scratch.arena().release_to(mark);
-    }
-  }
-
-  void choose(std::span<const std::unique_ptr<Running>> running, ConstView logits) {
-    const Backend& backend = session_.backend();
-    const int64_t k =
-        std::min(std::max<int64_t>(options_.top_logprobs, 1), session_.config().vocab_size);
-    normalizer_.resize(running.size());
-    best_.resize(running.size() * static_cast<size_t>(k));
-    backend.log_sum_exp(logits, normalizer_);
-    backend.top_k(logits, k, best_);
-    for (size_t i = 0; i < running.size(); ++i) {
-      Running& r = *running[i];
-      const std::span<const TokenLogit> best =
-          std::span(best_).subspan(i * static_cast<size_t>(k), static_cast<size_t>(k));
-      TokenLogit chosen = best[0];
-      if (!r.sampler.is_plain_greedy()) {
-        row_.resize(static_cast<size_t>(logits.cols));
-        backend.copy_to_host(logits.slice_rows(static_cast<int64_t>(i), 1), std::span(row_));
-        adjusted_ = row_;
-        chosen.id = r.sampler.choose(adjusted_, r.seen);
-        chosen.logit = row_[static_cast<size_t>(chosen.id)];
-      }
-      accept(r, chosen, best, normalizer_[i]);
-    }
-  }
-
   TokenLogprob logprob(const TokenLogit& t, double normalizer) const {
     return {t.id, session_.tokenizer().decode_bytes(t.id), t.logit - normalizer};
   }
 
-  void accept(Running& r, const TokenLogit& chosen, std::span<const TokenLogit> best,
-              double normalizer) {
-    GenerateResult& result = results_[r.index];
-    GeneratedToken token{logprob(chosen, normalizer), {}};
-    for (int64_t i = 0; i < options_.top_logprobs && i < static_cast<int64_t>(best.size()); ++i) {
-      token.top.push_back(logprob(best[static_cast<size_t>(i)], normalizer));
-    }
-    result.tokens.push_back(std::move(token));
-    r.seen.push_back(chosen.id);
-
-    const std::vector<int32_t>& eos = session_.eos_ids();
-    const bool ended =
-        !options_.ignore_eos && std::find(eos.begin(), eos.end(), chosen.id) != eos.end();
-    if (!ended && !emit(r, r.text.push(r.decoder.push(chosen.id)))) return;
-    if (r.text.stopped()) return finish(r, FinishReason::stop);
-    const bool full = static_cast<int64_t>(result.tokens.size()) >= options_.max_new_tokens ||
-                      static_cast<int64_t>(r.seen.size()) >= session_.max_tokens();
-    if (ended || full) {
-      std::string rest = r.text.push(r.decoder.finish());
-      const bool stopped = r.text.stopped();
-      rest += r.text.finish();
-      if (!emit(r, rest)) return;
-      return finish(
-          r, stopped ? FinishReason::stop : (ended ? FinishReason::eos : FinishReason::length));
-    }
-    r.state.pending.assign(1, chosen.id);
-  }
-
   // False when the caller cancelled this prompt.
-  bool emit(Running& r, const std::string& piece) {
+  bool emit(const std::string& piece) {
     if (piece.empty()) return true;
-    results_[r.index].text += piece;
-    if (!callback_ || callback_(r.index, piece)) return true;
-    finish(r, FinishReason::cancelled);
-    return false;
-  }
-
-  void finish(Running& r, FinishReason reason) {
-    results_[r.index].finish_reason = reason;
-    r.done = true;
+    result_.text += piece;
+    cancelled_ = callback_ && !callback_(index_, piece);
+    return !cancelled_;
   }
 
   const Session& session_;
-  const GenerateOptions& options_;
   const GenerateCallback& callback_;
-  std::span<GenerateResult> results_;
-  std::vector<double> normalizer_, row_, adjusted_;
-  std::vector<TokenLogit> best_;
+  const int64_t top_;
+  const size_t index_;
+  GenerateResult& result_;
+  StreamDecoder decoder_;
+  StopText text_;
+  bool cancelled_ = false;
 };
 
 }  // namespace
@@ -233,9 +147,19 @@ Result<std::vector<GenerateResult>> generate(const Session& session,
     results[i].prompt_tokens = static_cast<int64_t>(encodings[i].ids.size());
     results[i].truncated = encodings[i].truncated;
   }
-  if (options.max_new_tokens > 0) {
-    Generator(session, options, callback, results).run(std::move(encodings));
+  if (options.max_new_tokens == 0) return results;
+
+  DecodeEngine engine(session);
+  std::deque<Answer> answers;  // they do not move
+  const auto shared_options = std::make_shared<const GenerateOptions>(options);
+  for (size_t i = 0; i < results.size(); ++i) {
+    Answer& answer = answers.emplace_back(session, *shared_options, callback, i, results[i]);
+    ETTIN_RETURN_IF_ERROR(engine
+                              .submit({std::move(encodings[i].ids), shared_options,
+                                       options.first_stream + i, &answer})
+                              .status());
   }
+  engine.run();
   return results;
 }
 
