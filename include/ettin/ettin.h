@@ -45,8 +45,8 @@ struct ModelOptions {
   bool serialized_template = false;
   bool allow_extra_tensors = false;  // otherwise a tensor that nothing uses is an error
   // Keeps the packed weights in a file of the model's folder, packed-FORMAT-ISA.ettin, which later
-  // loads map instead of packing: quicker, and processes share its memory. It is checked before use,
-  // made anew when the model changed or it is damaged, and may be deleted at any time.
+  // loads map instead of packing: quicker, and processes share its memory. It is checked before
+  // use, made anew when the model changed or it is damaged, and may be deleted at any time.
   bool keep_packed = false;
   // Without weights only tokenize() and detokenize() work, and loading is quick at any size.
   bool load_weights = true;
