@@ -170,6 +170,8 @@ void check_sub_batches(WeightFormat format) {
 
 TEST(Invariance, SubBatchesOrdersAndThreads) { check_sub_batches(WeightFormat::f32); }
 TEST(Invariance, SubBatchesOrdersAndThreadsInBf16) { check_sub_batches(WeightFormat::bf16); }
+TEST(Invariance, SubBatchesOrdersAndThreadsInQ8) { check_sub_batches(WeightFormat::q8); }
+TEST(Invariance, SubBatchesOrdersAndThreadsInQ4) { check_sub_batches(WeightFormat::q4); }
 
 // Prefill in random chunks and one-token steps through a cache equals one causal pass.
 void check_cached(WeightFormat format) {
@@ -226,6 +228,8 @@ void check_cached(WeightFormat format) {
 
 TEST(Invariance, CachedEqualsUncached) { check_cached(WeightFormat::f32); }
 TEST(Invariance, CachedEqualsUncachedInBf16) { check_cached(WeightFormat::bf16); }
+TEST(Invariance, CachedEqualsUncachedInQ8) { check_cached(WeightFormat::q8); }
+TEST(Invariance, CachedEqualsUncachedInQ4) { check_cached(WeightFormat::q4); }
 
 TEST(Invariance, ConcurrentCallsDoNotDisturbEachOther) {
   const auto backend = must_make({.name = "cpu", .threads = 2});

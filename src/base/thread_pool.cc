@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/check.h"
 
@@ -99,6 +100,7 @@ void ThreadPool::run(int64_t count, Task task, void* context) {
   for (; left != 0; left = left_.load(std::memory_order_acquire)) {
     left_.wait(left, std::memory_order_acquire);
   }
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 int32_t ThreadPool::work(uint32_t generation, int worker) {
@@ -116,7 +118,12 @@ int32_t ThreadPool::work(uint32_t generation, int worker) {
         continue;
       }
       // An index was left, so the region is not over and what was read above belongs to it.
-      task(context, share_end(count, owner) - static_cast<int64_t>(word & UINT32_MAX), worker);
+      try {
+        task(context, share_end(count, owner) - static_cast<int64_t>(word & UINT32_MAX), worker);
+      } catch (...) {
+        const std::lock_guard lock(failure_mutex_);
+        if (!failure_) failure_ = std::current_exception();
+      }
       ++done;
       word = share.load(std::memory_order_relaxed);
     }

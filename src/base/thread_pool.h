@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -27,8 +28,9 @@ class ThreadPool {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls fn(index, worker) once for every index in [0, count), worker in [0, size()), and returns
-  // when all are done. The caller works too. Concurrent calls from several threads take turns; a
-  // call from inside fn deadlocks.
+  // when all are done. The caller works too. What fn throws (std::bad_alloc) is thrown again here,
+  // after all other indices were run; of several exceptions, one. Concurrent calls from several
+  // threads take turns; a call from inside fn deadlocks.
   template <class Fn>
   void parallel_for(int64_t count, Fn&& fn) {
     run(
@@ -63,6 +65,8 @@ class ThreadPool {
   std::atomic<int> caller_cpu_{-1};
   alignas(64) std::atomic<uint32_t> generation_{0};  // +1 per region; workers wait for a change
   alignas(64) std::atomic<int32_t> left_{0};         // indices that have not been run yet
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;  // the first one of the region
   std::atomic<bool> stop_{false};
   int spins_ = 0;  // before a thread sleeps
   std::vector<std::thread> workers_;

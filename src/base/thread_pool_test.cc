@@ -82,5 +82,24 @@ TEST(SharedThreadPool, OnePerSizeAsLongAsItHasUsers) {
   EXPECT_TRUE(three.expired());
 }
 
+// The memory may run out in any thread; the caller hears of it, and the pool goes on.
+TEST(ThreadPool, ExceptionsReachTheCaller) {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    std::atomic<int> done = 0;
+    for (const int64_t failing : {0, 99, 57}) {
+      EXPECT_THROW(pool.parallel_for(100,
+                                     [&](int64_t i, int) {
+                                       if (i == failing) throw std::bad_alloc();
+                                       ++done;
+                                     }),
+                   std::bad_alloc);
+    }
+    done = 0;
+    pool.parallel_for(50, [&](int64_t, int) { ++done; });
+    EXPECT_EQ(done, 50);
+  }
+}
+
 }  // namespace
 }  // namespace ettin

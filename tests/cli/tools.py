@@ -1,9 +1,13 @@
 """The commands for tools, and the heads that the embedded models lack."""
 import array
 import json
+import os
+import resource
+import shutil
 import struct
+import subprocess
 
-from harness import MODELS, PARIS, CliTest
+from harness import ETTIN, MODELS, PARIS, CliTest, clean_environment, run
 
 
 class Inspect(CliTest):
@@ -159,6 +163,75 @@ class Bench(CliTest):
         self.error(2, "bench", "--size", "2b", "--cases", "1x8")
         self.error(2, "bench", "--size", "17m", "--model", "seedling-encoder")
         self.error(3, "bench", "--cases", "tokenize:/absent")
+
+
+class PackedWeights(CliTest):
+    """--keep-packed: a file that is made, used, checked and made anew."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = self.folder / "model"
+        shutil.copytree(MODELS / "seedling-encoder", self.model)
+
+    def fill(self):
+        code, out, err = run("fill-mask", "--model", self.model, "--keep-packed", "--dtype", "q8",
+                             "--json", PARIS)
+        self.assertEqual(code, 0, err)
+        return out, err
+
+    def packed(self):
+        path, = self.model.glob("packed-q8-*.ettin")
+        return path
+
+    def test_is_made_once_and_used(self):
+        first, _ = self.fill()
+        made = self.packed().stat().st_mtime_ns
+        second, _ = self.fill()
+        self.assertEqual(second, first)
+        self.assertEqual(self.packed().stat().st_mtime_ns, made)
+
+    def test_damage_is_found_and_mended(self):
+        first, _ = self.fill()
+        whole = self.packed().read_bytes()
+        self.packed().write_bytes(whole[:-5000] + b"x" + whole[-4999:])
+        second, err = self.fill()
+        self.assertIn("damaged", err)
+        self.assertEqual(second, first)
+        self.assertEqual(self.packed().read_bytes(), whole)
+        _, err = self.fill()
+        self.assertEqual(err, "")
+
+    def test_other_weights_are_noticed(self):
+        self.fill()
+        before = self.packed().read_bytes()
+        weights = self.model / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+        self.fill()
+        self.assertNotEqual(self.packed().read_bytes()[8:16], before[8:16])   # the identity
+
+    def test_a_folder_that_cannot_be_written(self):
+        (self.model / "model.safetensors").touch()
+        target = self.model / "packed"
+        if os.geteuid() == 0:
+            self.skipTest("SKIPPED: root may write everywhere")
+        target.parent.chmod(0o500)
+        self.addCleanup(target.parent.chmod, 0o700)
+        _, err = self.fill()
+        self.assertIn("packed weights are not kept", err)
+
+
+class Memory(CliTest):
+    def test_running_out_of_it_is_one_line(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
+        done = subprocess.run([ETTIN, "bench", "--size", "150m", "--cases", "1x8"],
+                              capture_output=True, text=True, preexec_fn=limit, timeout=300,
+                              env=clean_environment())
+        if "Sanitizer" in done.stderr:
+            self.skipTest("SKIPPED: sanitizers reserve more memory than the limit")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("the memory ran out", done.stderr)
+        self.assertNotIn("terminate", done.stderr)
 
 
 class Classifiers(CliTest):

@@ -65,8 +65,11 @@ std::vector<TinyOutput> run(const Network& network,
   return out;
 }
 
-TEST(Invariance, ThousandsOfRandomBatches) {
-  constexpr int64_t kPool = 60, kBatchesPerNetwork = 250;
+class RandomBatches : public ::testing::TestWithParam<WeightFormat> {};
+
+TEST_P(RandomBatches, EqualEverySequenceAlone) {
+  constexpr int64_t kPool = 60;
+  const int64_t kBatchesPerNetwork = GetParam() == WeightFormat::f32 ? 250 : 80;
   int64_t batches = 0, sequences = 0;
   for (const Arm arm : {kEncoder, kDecoder}) {
     const ModelConfig config = test::tiny_config(arm);
@@ -75,11 +78,13 @@ TEST(Invariance, ThousandsOfRandomBatches) {
     for (int64_t i = 0; i < kPool; ++i) pool.push_back(random.ids(random.length()));
     std::vector<TinyOutput> alone;
     {
-      const Network one = tiny_network(config, must_make({.name = "cpu", .threads = 1}));
+      const Network one =
+          tiny_network(config, must_make({.name = "cpu", .format = GetParam(), .threads = 1}));
       for (const auto& ids : pool) alone.push_back(run(one, {&ids})[0]);
     }
     for (const int threads : {1, 2, 3, 4, 7}) {
-      const Network network = tiny_network(config, must_make({.name = "cpu", .threads = threads}));
+      const Network network = tiny_network(
+          config, must_make({.name = "cpu", .format = GetParam(), .threads = threads}));
       for (int64_t b = 0; b < kBatchesPerNetwork; ++b) {
         std::vector<size_t> chosen;
         std::vector<const std::vector<int32_t>*> batch;
@@ -100,14 +105,21 @@ TEST(Invariance, ThousandsOfRandomBatches) {
   }
   std::printf("%ld batches of %ld sequences, all bits equal\n", static_cast<long>(batches),
               static_cast<long>(sequences));
-  EXPECT_GE(batches, 2000);
+  EXPECT_EQ(batches, 10 * kBatchesPerNetwork);
 }
+
+INSTANTIATE_TEST_SUITE_P(Formats, RandomBatches,
+                         ::testing::Values(WeightFormat::f32, WeightFormat::bf16, WeightFormat::q8,
+                                           WeightFormat::q4),
+                         [](const auto& test) { return std::string(format_name(test.param)); });
 
 // Prompts of different lengths join at different times, in chunks of random sizes, batched with
 // others: every row equals the row of one full pass.
 TEST(Invariance, CachedChunksEqualOnePass) {
   for (const auto& [name, format] : {std::pair{"cpu", WeightFormat::f32},
                                      {"cpu", WeightFormat::bf16},
+                                     {"cpu", WeightFormat::q8},
+                                     {"cpu", WeightFormat::q4},
                                      {"ref", WeightFormat::f32}}) {
     const Network network = tiny_network(test::tiny_config(kDecoder),
                                          must_make({.name = name, .format = format, .threads = 2}));
