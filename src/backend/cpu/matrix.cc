@@ -154,6 +154,15 @@ int64_t scratch_floats(const LinearTask& task) {
   return task.dot->unpack != nullptr ? task.dot->unpacked_bytes(k) : 0;  // 4 panels, 4 bytes
 }
 
+// Asks for the lines that a tile will write, so that they arrive while it multiplies.
+void prefetch_outputs(const LinearTask& task, int64_t row, int64_t rows, int64_t first, int64_t n) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  for (int64_t r = row; r < row + rows; ++r) {
+    const float* out = task.out + r * task.out_stride + first;
+    for (int64_t c = 0; c < n; c += kLine) __builtin_prefetch(out + c, /*rw=*/1);
+  }
+}
+
 template <Activation kActivation, bool kCoarse = false>
 void linear(const LinearTask& task, float* scratch) {
   HWY_ALIGN float sums[kTileRows * kMostColumns];
@@ -171,6 +180,7 @@ void linear(const LinearTask& task, float* scratch) {
       const int64_t rows = std::min(tile_rows, task.rows - row);
       const int64_t first = p * columns;
       const int64_t n = std::min(taken * columns, task.out_cols - first);
+      prefetch_outputs(task, row, rows, first, n);
       if (sums_are_outputs && n == taken * kPanel) {
         tiles.multiply_rows(row, rows, taken, task.out + row * task.out_stride + first,
                             task.out_stride);
