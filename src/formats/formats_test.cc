@@ -175,6 +175,18 @@ TEST(HfConfig, UnderstandsBothSpellings) {
   config = read_hf_config(directory.path());
   ASSERT_TRUE(config.ok()) << config.status().to_string();
   EXPECT_EQ(config->rope_parameters.size(), 2U);
+  EXPECT_FALSE(config->q8_rotated);
+
+  for (const auto& [about, rotated] : std::vector<std::pair<std::string, bool>>{
+           {R"({"quant_method":"ettin","format":"q8","rotation":64})", true},
+           {R"({"quant_method":"ettin","format":"q4"})", false},
+           {R"({"quant_method":"another","rotation":"left"})", false}}) {
+    directory.write("config.json", R"({"model_type":"modernbert",)" + sizes +
+                                       R"(,"quantization_config":)" + about + "}");
+    config = read_hf_config(directory.path());
+    ASSERT_TRUE(config.ok()) << config.status().to_string();
+    EXPECT_EQ(config->q8_rotated, rotated) << about;
+  }
 }
 
 TEST(GenerationConfig, MayBeAbsent) {

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "tensor/hadamard.h"
+#include "tensor/weight_format.h"
 
 namespace ettin {
 namespace {
@@ -315,6 +317,29 @@ Status read_tokens(const Fields& fields, HfConfig* config) {
   return fields.token_ids("eos_token_id", &config->eos_token_ids);
 }
 
+// "quantization_config" as `ettin quantize` writes it. One of others is left to the tensors.
+Status read_quantization(const Fields& fields, HfConfig* config) {
+  const Json* member = json_member(fields.json(), "quantization_config");
+  if (member == nullptr || member->is_null()) return {};
+  const std::string where = fmt::format("{}: \"quantization_config\"", fields.where());
+  if (!member->is_object()) return fields.bad("\"quantization_config\" should be an object");
+  ETTIN_ASSIGN_OR_RETURN(const auto method, json_find<std::string>(*member, "quant_method", where));
+  if (method != "ettin") return {};
+  ETTIN_ASSIGN_OR_RETURN(const auto name, json_get<std::string>(*member, "format", where));
+  ETTIN_ASSIGN_OR_RETURN(const auto rotation, json_find<int64_t>(*member, "rotation", where));
+  const bool q8 = name == format_name(WeightFormat::q8);
+  const bool known = q8 || name == format_name(WeightFormat::q4);
+  if (known && rotation.value_or(q8 ? 0 : kRotation) == kRotation) {
+    config->q8_rotated = rotation.has_value();
+    return {};
+  }
+  return Status(StatusCode::unsupported,
+                known ? fmt::format("{}: \"rotation\" is {}, but should be {}", where,
+                                    rotation ? std::to_string(*rotation) : "missing", kRotation)
+                      : fmt::format("{}: \"format\" is \"{:.40}\"", where, name),
+                "quantise the original again with `ettin quantize`");
+}
+
 }  // namespace
 
 Result<HfConfig> parse_hf_config(const Json& json, std::string_view where) {
@@ -340,6 +365,7 @@ Result<HfConfig> parse_hf_config(const Json& json, std::string_view where) {
   ETTIN_RETURN_IF_ERROR(fields.optional("problem_type", &problem_type));
   config.problem_type = problem_type.value_or("");
   ETTIN_RETURN_IF_ERROR(read_tokens(fields, &config));
+  ETTIN_RETURN_IF_ERROR(read_quantization(fields, &config));
   return config;
 }
 

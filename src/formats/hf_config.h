@@ -50,6 +50,8 @@ struct HfConfig {
 
   std::optional<int64_t> pad_token_id, bos_token_id, cls_token_id, sep_token_id;
   std::vector<int64_t> eos_token_ids;  // a number or a list in the file
+
+  bool q8_rotated = false;  // "quantization_config" has the "rotation" of tensor/hadamard.h
 };
 
 // `where` names the source in messages.

@@ -17,6 +17,7 @@
 #include "formats/sentence_transformers.h"
 #include "formats/tensor_source.h"
 #include "model/save.h"
+#include "tensor/hadamard.h"
 
 namespace ettin {
 namespace {
@@ -167,7 +168,9 @@ Status write_config(const std::string& from, const std::string& to, WeightFormat
   if (format == WeightFormat::bf16) {
     config[config.contains("dtype") ? "dtype" : "torch_dtype"] = "bfloat16";
   } else {
-    config["quantization_config"] = {{"quant_method", "ettin"}, {"format", format_name(format)}};
+    Json about = {{"quant_method", "ettin"}, {"format", format_name(format)}};
+    if (format == WeightFormat::q8) about["rotation"] = kRotation;
+    config["quantization_config"] = std::move(about);
   }
   return write_file_atomic(join_path(to, "config.json"), dump_json(config, 2) + "\n");
 }

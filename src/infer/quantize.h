@@ -18,9 +18,9 @@ struct QuantizeOptions {
 
 // Writes a model folder `to` with the matrices of `from` in a number format: model.safetensors as
 // model/save.h says, config.json with "quantization_config" {"quant_method": "ettin", "format":
-// "q8"} (bf16: with "torch_dtype" "bfloat16" instead), and copies of the small files beside them
-// and of the module folders of sentence-transformers. Written aside and renamed: complete or
-// absent.
+// "q8", "rotation": 64} (q4: without a rotation; bf16: with "torch_dtype" "bfloat16" instead), and
+// copies of the small files beside them and of the module folders of sentence-transformers. Written
+// aside and renamed: complete or absent.
 //
 // A `to` that exists must be an empty folder, or, with force, a folder that holds a model.
 Status quantize_folder(const std::string& from, const std::string& to,

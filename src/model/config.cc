@@ -194,6 +194,7 @@ Result<ModelConfig> resolve_config(const HfConfig& file, std::vector<std::string
   c.decoder_bias = file.decoder_bias.value_or(c.decoder_bias);
   c.classifier_bias = file.classifier_bias.value_or(c.classifier_bias);
   c.tie_word_embeddings = file.tie_word_embeddings.value_or(c.tie_word_embeddings);
+  c.q8_rotated = file.q8_rotated;
   const std::string pooling = file.classifier_pooling.value_or("cls");
   if (pooling != "cls" && pooling != "mean") {
     return Status(StatusCode::unsupported,

@@ -47,6 +47,8 @@ struct ModelConfig {
   std::vector<std::string> labels;  // [num_labels], id2label or LABEL_i
   std::string problem_type;         // "", "regression", "multi_label_classification", ...
 
+  bool q8_rotated = false;  // the file's q8 matrices are rotated (tensor/hadamard.h)
+
   int64_t head_dim() const { return hidden_size / num_heads; }
   double rope_theta(int64_t layer) const {
     return layer_is_global[static_cast<size_t>(layer)] ? global_rope_theta : local_rope_theta;

@@ -194,6 +194,23 @@ Status bad_levels(const TensorSource& source, const StoredTensor& t, std::string
                 "the file is damaged: quantise the original again with `ettin quantize`");
 }
 
+// Levels of rows that were not rotated would be taken for others.
+Status check_rotation(const ModelConfig& config, const TensorSource& source,
+                      std::span<const FoundTensor> plan) {
+  if (config.q8_rotated) return {};
+  for (const FoundTensor& found : plan) {
+    for (const StoredMatrix& m : found.blocks) {
+      if (m.format() != WeightFormat::q8) continue;
+      return Status(StatusCode::unsupported,
+                    fmt::format("{}: {} is q8, but \"quantization_config\" of config.json has no "
+                                "\"rotation\"",
+                                source.where(), m.values->name),
+                    "quantise the original again with `ettin quantize`");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<FoundTensor>> find_tensors(const ModelConfig& config, const TensorSource& source,
@@ -205,6 +222,7 @@ Result<std::vector<FoundTensor>> find_tensors(const ModelConfig& config, const T
   const std::vector<std::string> extra = finder.extra();
   ETTIN_RETURN_IF_ERROR(
       finder.error(options.allow_extra_tensors ? std::vector<std::string>() : extra));
+  ETTIN_RETURN_IF_ERROR(check_rotation(config, source, plan));
   if (!extra.empty()) {
     warnings->push_back(
         fmt::format("{}: ignored {} tensors that nothing uses", source.where(), extra.size()));

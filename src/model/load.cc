@@ -32,7 +32,7 @@ namespace {
 Result<uint64_t> packed_identity(const Backend& backend, const TensorSource& source,
                                  std::span<const FoundTensor> plan,
                                  std::span<const WeightFormat> formats) {
-  constexpr int kLayoutVersion = 1;  // of backend/cpu/pack.h; raise it when the layout changes
+  constexpr int kLayoutVersion = 2;  // of backend/cpu/pack.h; raise it when the layout changes
   std::string text = fmt::format("{} {} {}\n", kLayoutVersion, backend.name(), backend.isa());
   for (const std::string& file : source.files()) {
     ETTIN_ASSIGN_OR_RETURN(const std::string stamp, file_stamp(file));

@@ -12,6 +12,7 @@
 #include "backend/test_backends.h"
 #include "base/half.h"
 #include "model/test_models.h"
+#include "tensor/hadamard.h"
 #include "tensor/quantize.h"
 
 namespace ettin {
@@ -57,9 +58,17 @@ class Save : public testing::TestWithParam<Arm> {};
 INSTANTIATE_TEST_SUITE_P(BothArms, Save, testing::Values(kEncoder, kDecoder),
                          [](const auto& param) { return std::string(param.param.name); });
 
+// Rows of a run that q8 rotates and a rest that it does not.
+ModelConfig wide_config(Arm arm) {
+  ModelConfig config = test::tiny_config(arm);
+  config.hidden_size = 96;
+  config.intermediate_size = 72;
+  return config;
+}
+
 // Catches rounding that differs from packing's by one level anywhere, and nibbles the wrong way.
 TEST_P(Save, GivesTheBitsOfRoundingAtLoad) {
-  const ModelConfig config = test::tiny_config(GetParam());
+  const ModelConfig config = wide_config(GetParam());
   const TinyWeights weights(config);
   for (const WeightFormat format : kFormats) {
     const TempDir directory;
@@ -75,9 +84,9 @@ TEST_P(Save, GivesTheBitsOfRoundingAtLoad) {
   }
 }
 
-// Expanded to fp32, a row is its levels times its scale.
+// Expanded to fp32, a row is its levels times its scale, turned back.
 TEST_P(Save, ExpandsToFloat) {
-  const ModelConfig config = test::tiny_config(GetParam());
+  const ModelConfig config = wide_config(GetParam());
   const TinyWeights weights(config);
   TinyWeights rounded = weights;
   for (size_t i = 0; i < rounded.values.size(); ++i) {
@@ -86,8 +95,10 @@ TEST_P(Save, ExpandsToFloat) {
     std::vector<int8_t> levels(k);
     for (size_t at = 0; at < rounded.values[i].size(); at += k) {
       const auto row = std::span(rounded.values[i]).subspan(at, k);
+      rotate_row(row);
       const float scale = quantize_q8(row, levels);
       for (size_t c = 0; c < k; ++c) row[c] = static_cast<float>(levels[c]) * scale;
+      rotate_row(row);
     }
   }
   const TempDir directory;
@@ -173,6 +184,18 @@ TEST(SaveErrors, NameTheTensorAndWhatIsPossible) {
     EXPECT_NE(status.hint().find("q4, bf16 and fp32"), std::string::npos) << status.hint();
   }
   EXPECT_TRUE(save(config, saved, WeightFormat::bf16, out).ok());
+
+  const TempDir q8;
+  ASSERT_TRUE(save(config, source_of(weights), WeightFormat::q8, q8).ok());
+  ModelConfig unrotated = config;
+  unrotated.q8_rotated = false;
+  EXPECT_TRUE(save(unrotated, source_of(weights), WeightFormat::q8, out).ok());
+  for (const Status& status : {build(unrotated, open(q8), "cpu", WeightFormat::f32).status(),
+                               save(unrotated, open(q8), WeightFormat::bf16, out)}) {
+    EXPECT_EQ(status.code(), StatusCode::unsupported);
+    EXPECT_NE(status.message().find("no \"rotation\""), std::string::npos) << status.message();
+    EXPECT_NE(status.hint().find("quantise the original again"), std::string::npos);
+  }
   EXPECT_FALSE(save(config, saved, WeightFormat::f32, out).ok());
 
   weights.values[6][40] = NAN;

@@ -38,6 +38,7 @@ inline ModelConfig tiny_config(Arm arm, Head head = Head::language_model) {
   c.causal_window_keys = 4;
   for (int64_t i = 0; i < c.num_layers; ++i) c.layer_is_global.push_back(i % 3 == 0);
   c.num_labels = 3;
+  c.q8_rotated = true;
   c.labels = {"no", "maybe", "yes"};
   return c;
 }

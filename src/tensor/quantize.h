@@ -14,8 +14,9 @@ inline int64_t q4_blocks(int64_t in_features) { return (in_features + kQ4Block -
 
 // x ~ scale * out with out in [-127, 127]: scale = max |x| / 127, out = x / scale rounded to
 // nearest even. Returns the scale: 0 for a row of zeros. |x - scale * out| <= scale / 2. The rule
-// of q8 weights (per output feature) and of the activations of q8 and q4 (per token). x must be
-// finite; a row that holds NaN or infinity has a scale of NaN and zeros.
+// of q8 weights (per output feature) and of the activations of q8 and q4 (per token); q8 rotates
+// both first (tensor/hadamard.h). x must be finite; a row that holds NaN or infinity has a scale of
+// NaN and zeros.
 float quantize_q8(std::span<const float> x, std::span<int8_t> out);
 
 // Per block of 32: x ~ scale * (nibble - 8), nibble in [0, 15], scale an fp16 number. The element

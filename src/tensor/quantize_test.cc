@@ -8,6 +8,7 @@
 
 #include "base/half.h"
 #include "base/rng.h"
+#include "tensor/hadamard.h"
 #include "tensor/stored_matrix.h"
 
 namespace ettin {
@@ -80,7 +81,9 @@ TEST(StoredMatrix, ReadsItsOwnRounding) {
   std::vector<uint16_t> q4_scales(kOut * 3);
   for (size_t r = 0; r < kOut; ++r) {
     const auto row = std::span(x).subspan(r * kIn, kIn);
-    q8_scales[r] = quantize_q8(row, std::span(q8).subspan(r * kIn, kIn));
+    std::vector<float> rotated(row.begin(), row.end());
+    rotate_row(std::span(rotated));
+    q8_scales[r] = quantize_q8(rotated, std::span(q8).subspan(r * kIn, kIn));
     std::vector<uint8_t> nibbles(kIn);
     quantize_q4(row, nibbles, std::span(q4_scales).subspan(r * 3, 3));
     for (size_t i = 0; i < kIn; i += 2) {
@@ -100,7 +103,15 @@ TEST(StoredMatrix, ReadsItsOwnRounding) {
     EXPECT_EQ(a, b);
     std::vector<float> wide(kIn);
     read_row(m8, r, wide);
-    EXPECT_EQ(wide[5], static_cast<float>(b[5]) * q8_scales[static_cast<size_t>(r)]);
+    std::vector<double> exact(kIn);
+    read_row(m8, r, exact);
+    const float scale = q8_scales[static_cast<size_t>(r)];
+    EXPECT_EQ(wide[69], static_cast<float>(b[69]) * scale);  // behind the rotated run
+    for (size_t i = 0; i < kIn; ++i) {
+      const float original_value = x[static_cast<size_t>(r) * kIn + i];
+      EXPECT_NEAR(wide[i], original_value, 4 * scale) << i;  // not rotated any more
+      EXPECT_NEAR(exact[i], wide[i], 1e-6) << i;
+    }
     std::vector<uint8_t> c(kIn), d(kIn);
     std::vector<uint16_t> e(3), f(3);
     read_row_q4(original, r, c, e);

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/half.h"
+#include "tensor/hadamard.h"
 #include "tensor/quantize.h"
 
 namespace ettin {
@@ -38,7 +39,7 @@ void read_any(const StoredMatrix& m, int64_t row, std::span<T> out) {
     for (size_t i = 0; i < out.size(); ++i) {
       out[i] = static_cast<T>(static_cast<int8_t>(values[i])) * scale;
     }
-    return;
+    return rotate_row(out);
   }
   const std::byte* values = at(*m.values, row * ((k + 1) / 2));
   const std::byte* scales = at(*m.scales, row * q4_blocks(k));
@@ -76,6 +77,7 @@ float read_row_q8(const StoredMatrix& matrix, int64_t row, std::span<int8_t> out
   if (!matrix.quantized()) {
     std::vector<float> wide(out.size());
     read_row(matrix, row, wide);
+    rotate_row(std::span(wide));
     return quantize_q8(wide, out);
   }
   ETTIN_CHECK(matrix.format() == WeightFormat::q8);

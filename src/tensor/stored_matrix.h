@@ -11,9 +11,10 @@ namespace ettin {
 
 //   format      values                            scales
 //   floating    fp64, fp32, fp16, bf16 [out, in]  none
-//   q8          int8 [out, in]                    fp32 [out]
+//   q8          int8 [out, in], rotated           fp32 [out]
 //   q4          uint8 [out, (in + 1) / 2]: two    fp16 [out, (in + 31) / 32]
 //               nibbles a byte, the lower first
+// Rotated: as tensor/hadamard.h says, before rounding.
 // Precondition of every function below: the shapes fit each other as the table says.
 struct StoredMatrix {
   const StoredTensor* values = nullptr;
@@ -30,11 +31,12 @@ struct StoredMatrix {
   WeightFormat format() const;
 };
 
-// Row `row`, widened (and multiplied by its scales). out has in_features elements.
+// Row `row`, widened, multiplied by its scales, not rotated. out has in_features elements.
 void read_row(const StoredMatrix& matrix, int64_t row, std::span<float> out);
 void read_row(const StoredMatrix& matrix, int64_t row, std::span<double> out);
 
-// Row `row` as q8: as stored, or rounded by the rule of tensor/quantize.h. Returns its scale.
+// Row `row` as q8: as stored, or rotated and rounded by the rule of tensor/quantize.h. Returns its
+// scale.
 // Precondition: the matrix is floating or q8.
 float read_row_q8(const StoredMatrix& matrix, int64_t row, std::span<int8_t> out);
 

@@ -6,11 +6,13 @@
 //   fp32    float                                -                           32
 //   bf16    8 bits of significand                bf16                        16
 //   q8      scale[row] * integer in +-127        scale * integer in +-127    8
+//           of the rotated row                   of the rotated row
 //   q4      scale[row][block of 32] * +-8 .. 7   scale * integer in +-127    4.5
 //
 // q8 and q4 round every row of activations with a scale of its own (dynamic, per token), so a
 // result never depends on the rest of the batch. Integer products are summed exactly. The rounding
-// itself is defined in tensor/quantize.h. With exact activations the rows stay fp32.
+// itself is defined in tensor/quantize.h, the rotation, which leaves products as they are, in
+// tensor/hadamard.h. With exact activations the rows stay fp32.
 #pragma once
 
 #include <cstdint>

@@ -49,7 +49,7 @@ class Quantize(CliTest):
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["encoder-q8"])
         config = json.loads((out / "config.json").read_text())
         self.assertEqual(config.pop("quantization_config"),
-                         {"quant_method": "ettin", "format": "q8"})
+                         {"quant_method": "ettin", "format": "q8", "rotation": 64})
         self.assertEqual(config, json.loads((source / "config.json").read_text()))
         tensors, = [r["tensors"] for r in self.answers("inspect", out)]
         self.assertEqual(tensors["formats"], {"q8": 26})
@@ -197,6 +197,15 @@ class Quantize(CliTest):
         self.error(2, "quantize", q4, q4 / "inside", "--dtype", "bf16")
         self.ok("quantize", "seedling-encoder", q4, "--dtype", "q8", "--force")
         self.assertEqual(self.answers("inspect", q4)[0]["tensors"]["formats"], {"q8": 26})
+        for about in ({"quant_method": "ettin", "format": "q8"}, None):  # levels not rotated
+            config = json.loads((q4 / "config.json").read_text())
+            config["quantization_config"] = about
+            (q4 / "config.json").write_text(json.dumps(config))
+            for error in (self.error(1, "fill-mask", "--model", q4, PARIS),
+                          self.error(1, "quantize", q4, target, "--dtype", "bf16")):
+                self.assertEqual(error["code"], "unsupported")
+                self.assertIn("rotation", error["message"])
+                self.assertIn("quantise the original again", error["hint"])
         other = self.folder / "other"
         other.mkdir()
         (other / "letter.txt").write_text("dear")

@@ -55,8 +55,8 @@ inline void dot_add(__m512i& sum, __m512i bytes, __m512i levels) {
 }
 
 int64_t level_row_bytes(int64_t k);
-// Rows by the rule of quantize_q8 (tensor/quantize.h), and what takes away the offsets of unsigned
-// weights: for q8 per row, for q4 per block too.
+// Rows by the rule of quantize_q8 (tensor/quantize.h), for q8 rotated first, and what takes away
+// the offsets of unsigned weights: for q8 per row, for q4 per block too.
 void prepare_q8(const float* x, int64_t k, std::byte* row);
 void prepare_q4(const float* x, int64_t k, std::byte* row);
 

@@ -7,6 +7,8 @@
 #include <hwy/base.h>
 
 #include "backend/cpu/dot_q4.h"
+#include "backend/cpu/scratch.h"
+#include "tensor/hadamard.h"
 #include "tensor/quantize.h"
 
 #include "backend/cpu/dot_common-inl.h"
@@ -16,16 +18,70 @@ HWY_PUSH_ATTRIBUTES(ETTIN_AVX512_DOT)
 namespace ettin::cpu::dot {
 int64_t level_row_bytes(int64_t k) { return LevelRow(k).bytes(); }
 
-template <bool kBlockSums>
+// The largest magnitude of a row, and a sum that is 0 if all of it is finite.
+struct Extent {
+  __m512 most, probe;
+};
+
+inline void add(__m512 v, Extent* extent) {
+  extent->most = _mm512_max_ps(extent->most, _mm512_abs_ps(v));
+  extent->probe = _mm512_add_ps(extent->probe, _mm512_mul_ps(v, _mm512_setzero_ps()));
+}
+
+// One round of rotate_row inside a vector: pairs `kApart` elements apart.
+template <int kApart>
+inline __m512 round_inside(__m512 v) {
+  __m512 other;
+  if constexpr (kApart == 8) other = _mm512_shuffle_f32x4(v, v, 0x4e);
+  if constexpr (kApart == 4) other = _mm512_shuffle_f32x4(v, v, 0xb1);
+  if constexpr (kApart == 2) other = _mm512_permute_ps(v, 0x4e);
+  if constexpr (kApart == 1) other = _mm512_permute_ps(v, 0xb1);
+  constexpr __mmask16 kSecond = kApart == 8   ? 0xff00
+                                : kApart == 4 ? 0xf0f0
+                                : kApart == 2 ? 0xcccc
+                                              : 0xaaaa;
+  const __m512 sign = _mm512_mask_blend_ps(kSecond, _mm512_set1_ps(1), _mm512_set1_ps(-1));
+  return _mm512_fmadd_ps(v, sign, other);  // other + v or other - v, rounded once
+}
+
+// rotate_row (tensor/hadamard.h) in its order of operations.
+void rotate(const float* x, int64_t k, float* out, Extent* extent) {
+  int64_t i = 0;
+  for (; i + kRotation <= k; i += kRotation) {
+    const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
+    const __m512 c = _mm512_loadu_ps(x + i + 32), d = _mm512_loadu_ps(x + i + 48);
+    const __m512 ac = _mm512_add_ps(a, c), bd = _mm512_add_ps(b, d);
+    const __m512 a_c = _mm512_sub_ps(a, c), b_d = _mm512_sub_ps(b, d);
+    __m512 v[4] = {_mm512_add_ps(ac, bd), _mm512_sub_ps(ac, bd), _mm512_add_ps(a_c, b_d),
+                   _mm512_sub_ps(a_c, b_d)};
+    ETTIN_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      v[j] = round_inside<1>(round_inside<2>(round_inside<4>(round_inside<8>(v[j]))));
+      v[j] = _mm512_mul_ps(v[j], _mm512_set1_ps(0.125f));
+      add(v[j], extent);
+      _mm512_store_ps(out + i + 16 * j, v[j]);
+    }
+  }
+  for (; i < k; i += 16) {
+    const __m512 v = load_part(x + i, k - i);
+    add(v, extent);
+    _mm512_store_ps(out + i, v);
+  }
+}
+
+template <bool kBlockSums, bool kRotated>
 void prepare(const float* x, int64_t k, std::byte* row) {
   const LevelRow layout(k);
-  __m512 most = _mm512_setzero_ps(), probe = _mm512_setzero_ps();
-  for (int64_t i = 0; i < k; i += 16) {
-    const __m512 v = load_part(x + i, k - i);
-    most = _mm512_max_ps(most, _mm512_abs_ps(v));
-    probe = _mm512_add_ps(probe, _mm512_mul_ps(v, _mm512_setzero_ps()));
+  Extent extent = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  if constexpr (kRotated) {
+    float* rotated = thread_scratch(round_up(k, 16));
+    rotate(x, k, rotated, &extent);
+    x = rotated;
+  } else {
+    for (int64_t i = 0; i < k; i += 16) add(load_part(x + i, k - i), &extent);
   }
-  const float largest = _mm512_reduce_max_ps(most), finite = _mm512_reduce_add_ps(probe);
+  const float largest = _mm512_reduce_max_ps(extent.most);
+  const float finite = _mm512_reduce_add_ps(extent.probe);
   const bool usable = finite == 0 && largest > 0;
   const __m512 inverse = _mm512_set1_ps(usable ? 127.0f / largest : 0.0f);
   __m512i total = _mm512_setzero_si512();
@@ -51,8 +107,8 @@ void prepare(const float* x, int64_t k, std::byte* row) {
   *reinterpret_cast<float*>(row + layout.scale()) = finite == 0 ? largest / 127.0f : finite;
 }
 
-void prepare_q8(const float* x, int64_t k, std::byte* row) { prepare<false>(x, k, row); }
-void prepare_q4(const float* x, int64_t k, std::byte* row) { prepare<true>(x, k, row); }
+void prepare_q8(const float* x, int64_t k, std::byte* row) { prepare<false, true>(x, k, row); }
+void prepare_q4(const float* x, int64_t k, std::byte* row) { prepare<true, false>(x, k, row); }
 
 namespace {
 

@@ -6,6 +6,7 @@
 #include "backend/cpu/regions.h"
 #include "backend/cpu/scratch.h"
 #include "backend/shapes.h"
+#include "tensor/hadamard.h"
 
 namespace ettin::cpu {
 namespace {
@@ -25,7 +26,8 @@ struct PreparedRows {
 PreparedRows prepare_rows(ConstView x, const LinearWeight& weight, const DotKernels* dot,
                           ThreadPool& threads) {
   const int64_t k = x.cols;
-  if (weight.format == WeightFormat::f32 || weight.exact_activations) {
+  const bool only_rotated = weight.format == WeightFormat::q8 && weight.exact_activations;
+  if (weight.format == WeightFormat::f32 || (weight.exact_activations && !only_rotated)) {
     return {x.data, x.stride * static_cast<ptrdiff_t>(sizeof(float))};
   }
   const int64_t stride =
@@ -33,7 +35,11 @@ PreparedRows prepare_rows(ConstView x, const LinearWeight& weight, const DotKern
   std::byte* data = call_scratch(x.rows * stride);
   for_rows(threads, x.rows, k, [&](int64_t t) {
     std::byte* to = data + t * stride;
-    if (dot != nullptr) {
+    if (only_rotated) {
+      auto* floats = reinterpret_cast<float*>(to);
+      std::copy_n(x.row<float>(t), k, floats);
+      rotate_row(std::span(floats, to_size(k)));
+    } else if (dot != nullptr) {
       dot->prepare(x.row<float>(t), k, to);
     } else {
       round_row(weight.format, x.row<float>(t), k, reinterpret_cast<float*>(to));

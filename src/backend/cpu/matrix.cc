@@ -55,7 +55,7 @@ void finish_row(Epilogue epilogue, const float* HWY_RESTRICT sums, const float* 
   if (to == whole) std::copy(whole, whole + n, out);
 }
 
-// One panel of a narrow format as fp32 [k, kPanel]; layouts in cpu/pack.h.
+// One panel of a narrow format as fp32 [k, kPanel], of q8 still rotated; layouts in cpu/pack.h.
 void widen_panel(WeightFormat format, const std::byte* panel, int64_t k, float* HWY_RESTRICT out) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(panel);
   const auto* halves = reinterpret_cast<const uint16_t*>(panel);

@@ -8,6 +8,7 @@
 #include "backend/shapes.h"
 #include "base/file.h"
 #include "base/half.h"
+#include "tensor/hadamard.h"
 #include "tensor/quantize.h"
 
 namespace ettin::cpu {
@@ -254,6 +255,12 @@ void round_row(WeightFormat format, const float* x, int64_t k, float* out) {
   }
   // The levels lie in the last quarter of the row, read before they are written over.
   auto* levels = reinterpret_cast<int8_t*>(out) + 3 * k;
+  if (format == WeightFormat::q8) {
+    float* rotated = thread_scratch(k);
+    std::copy_n(x, k, rotated);
+    rotate_row(std::span(rotated, to_size(k)));
+    x = rotated;
+  }
   const float scale = quantize_q8({x, to_size(k)}, {levels, to_size(k)});
   for (int64_t i = 0; i < k; ++i) {
     const auto level = static_cast<float>(levels[i]);
@@ -280,6 +287,7 @@ void unpack_row(const LinearWeight& weight, int64_t row, float* out) {
     for (int64_t i = 0; i < k; ++i) {
       out[i] = static_cast<float>(from[(i / 4 * width + column) * 4 + i % 4] - 128) * scale;
     }
+    rotate_row(std::span(out, to_size(k)));
   } else {
     for (int64_t i = 0; i < k; ++i) {
       const std::byte* block = panel + i / kQ4Block * q4_block_bytes(width);

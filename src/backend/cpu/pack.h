@@ -5,7 +5,8 @@
 //
 //   fp32   [k][W]                     floats
 //   bf16   [k / 2][W][2]              pairs of consecutive k
-//   q8     [W] fp32 scales, then [k / 4][W][4] of level + 128
+//   q8     [W] fp32 scales, then [k / 4][W][4] of level + 128; the levels are of rotated rows
+//          (tensor/hadamard.h)
 //   q4     per block of 32 k: [W] fp16 scales, then [4][W][4] bytes; byte t of group j holds the
 //          nibble of k = 4 j + t in its lower half and of k = 16 + 4 j + t in its upper half
 //
@@ -26,10 +27,11 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
 std::shared_ptr<const Buffer> pack_bias(const std::vector<const StoredTensor*>& blocks,
                                         int64_t out_features, bool gated, int64_t panel_width);
 
-// Row `row` of the packed matrix, widened. out has in_features elements.
+// Row `row` of the packed matrix, widened and not rotated. out has in_features elements.
 void unpack_row(const LinearWeight& weight, int64_t row, float* out);
 
-// A row of activations as the format rounds it, in fp32: for instruction sets without DotKernels.
+// A row of activations as the format rounds it, in fp32, for instruction sets without DotKernels.
+// Of q8 it stays rotated, as the weights are.
 void round_row(WeightFormat format, const float* x, int64_t k, float* out);
 
 int64_t panel_bytes(WeightFormat format, int64_t in_features, int64_t panel_width);

@@ -5,13 +5,15 @@
 #include <vector>
 
 #include "base/half.h"
+#include "tensor/hadamard.h"
 #include "tensor/quantize.h"
 #include "tensor/stored_matrix.h"
 
 namespace ettin::ref {
 
 // A row of activations as the format multiplies it. The rounding itself happens in float, as in
-// every backend: T = double only sums without error.
+// every backend: T = double only sums without error. Rows and weights of q8 are turned back after
+// they are rounded, which changes no product.
 template <class T>
 void round_row(WeightFormat format, std::span<T> x) {
   if (format == WeightFormat::f64 || format == WeightFormat::f32) return;
@@ -19,10 +21,12 @@ void round_row(WeightFormat format, std::span<T> x) {
     for (T& v : x) v = static_cast<T>(bf16_to_float(float_to_bf16(static_cast<float>(v))));
     return;
   }
-  const std::vector<float> narrow(x.begin(), x.end());
+  std::vector<float> narrow(x.begin(), x.end());
+  if (format == WeightFormat::q8) rotate_row(std::span(narrow));
   std::vector<int8_t> levels(x.size());
   const T scale = static_cast<T>(quantize_q8(narrow, levels));
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(levels[i]) * scale;
+  if (format == WeightFormat::q8) rotate_row(x);
 }
 
 // Row `row` of a matrix, rounded to the format.
@@ -32,6 +36,7 @@ void read_rounded(const StoredMatrix& matrix, int64_t row, WeightFormat format, 
     std::vector<int8_t> levels(out.size());
     const T scale = static_cast<T>(read_row_q8(matrix, row, levels));
     for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<T>(levels[i]) * scale;
+    rotate_row(out);
   } else if (format == WeightFormat::q4) {
     std::vector<uint8_t> nibbles(out.size());
     std::vector<uint16_t> scales(static_cast<size_t>(q4_blocks(matrix.in_features)));
