@@ -79,10 +79,10 @@ View view_of(Rows& rows) {
 struct Ring {
   std::vector<std::byte> bytes;
   View view;
-  Ring(const Backend& b, int64_t capacity)
-      : bytes(static_cast<size_t>(capacity * kHidden) * dtype_bytes(b.cache_dtype()),
+  Ring(const Backend& b, int64_t capacity, int64_t hidden = kHidden)
+      : bytes(static_cast<size_t>(capacity * hidden) * dtype_bytes(b.cache_dtype()),
               std::byte{0xff}),
-        view{bytes.data(), b.cache_dtype(), capacity, kHidden, kHidden} {}
+        view{bytes.data(), b.cache_dtype(), capacity, hidden, hidden} {}
 };
 
 // A whole layer over sequences: norm, qkv, rope, attention, residual, gated, back. x is changed.
@@ -230,6 +230,55 @@ TEST(Invariance, CachedEqualsUncached) { check_cached(WeightFormat::f32); }
 TEST(Invariance, CachedEqualsUncachedInBf16) { check_cached(WeightFormat::bf16); }
 TEST(Invariance, CachedEqualsUncachedInQ8) { check_cached(WeightFormat::q8); }
 TEST(Invariance, CachedEqualsUncachedInQ4) { check_cached(WeightFormat::q4); }
+
+// A query alone reads keys and values where they lie: in a ring that wraps, in the rows of the call
+// (position 0), and with keys that fill no whole vector or pair. Heads of 24 are packed instead.
+void check_one_query(WeightFormat format) {
+  struct Case {
+    AttentionSpec spec;
+    int64_t capacity;
+  };
+  const Case cases[] = {{{AttentionSpec::kUnlimited, 0}, 300},
+                        {{64, 0}, 64},
+                        {{64, 0}, 65},
+                        {{7, 0}, 7},
+                        {{300, 0}, 307},
+                        {{200, 0}, 211}};
+  constexpr int64_t kLength = 300;
+  for (const auto& backend : cpu_backends(1, format)) {
+    SCOPED_TRACE(backend->isa());
+    for (const int64_t head_dim : {64, 32, 96, 24}) {
+      const int64_t heads = 2, hidden = heads * head_dim;
+      Random random(static_cast<uint64_t>(700 + head_dim));
+      Rows qkv(static_cast<size_t>(kLength * 3 * hidden));
+      for (float& v : qkv) v = 0.5f * random.real();
+      const auto rows_of = [](Rows& rows, int64_t first, int64_t count, int64_t cols) {
+        return View{reinterpret_cast<std::byte*>(rows.data() + first * cols), Dtype::f32, count,
+                    cols, cols};
+      };
+      for (const Case& c : cases) {
+        Rows expected(static_cast<size_t>(kLength * hidden)), got(static_cast<size_t>(hidden));
+        const std::vector<int64_t> all = {0, kLength}, one = {0, 1};
+        backend->attention(rows_of(qkv, 0, kLength, 3 * hidden), all, c.spec, heads, {},
+                           rows_of(expected, 0, kLength, hidden));
+        const Ring keys(*backend, c.capacity, hidden), values(*backend, c.capacity, hidden);
+        KvView cache = {keys.view, values.view, 0};
+        for (; cache.past < kLength; ++cache.past) {
+          const View row = rows_of(qkv, cache.past, 1, 3 * hidden);
+          backend->attention(row, one, c.spec, heads, std::span(&cache, 1),
+                             rows_of(got, 0, 1, hidden));
+          backend->kv_append(row, one, std::span(&cache, 1));
+          ASSERT_TRUE(same_bits(expected.data() + cache.past * hidden, got))
+              << "heads of " << head_dim << ", window " << c.spec.left << ", ring of " << c.capacity
+              << ", position " << cache.past;
+        }
+      }
+    }
+  }
+}
+
+TEST(Invariance, OneQueryReadsRowsWhereTheyLie) { check_one_query(WeightFormat::f32); }
+TEST(Invariance, OneQueryReadsRowsWhereTheyLieInBf16) { check_one_query(WeightFormat::bf16); }
 
 TEST(Invariance, ConcurrentCallsDoNotDisturbEachOther) {
   const auto backend = must_make({.name = "cpu", .threads = 2});

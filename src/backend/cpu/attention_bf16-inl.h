@@ -96,6 +96,26 @@ inline __m512 rough_power_of_two(__m512 x) {
   return _mm512_scalef_ps(p, below);
 }
 
+// Pairs of two rows: of their first 16 dimensions, of their last 16.
+struct PairOrder {
+  __m512i first, last;
+  PairOrder() {
+    alignas(64) uint16_t order[2][32];
+    for (int i = 0; i < 32; ++i) {
+      order[0][i] = static_cast<uint16_t>(i / 2 + i % 2 * 32);
+      order[1][i] = static_cast<uint16_t>(i / 2 + i % 2 * 32 + 16);
+    }
+    first = _mm512_load_si512(order[0]);
+    last = _mm512_load_si512(order[1]);
+  }
+  __m512i low(__m512i even, __m512i odd) const {
+    return _mm512_permutex2var_epi16(even, first, odd);
+  }
+  __m512i high(__m512i even, __m512i odd) const {
+    return _mm512_permutex2var_epi16(even, last, odd);
+  }
+};
+
 struct PairMath {
   using Element = uint16_t;
   static constexpr int64_t kGroup = 2, kDepth = 32;
@@ -162,41 +182,43 @@ struct PairMath {
     }
   }
 
+  // Four dwords of 16 rows to 16 lanes: lane c of to[i] is dword i of row c.
+  template <class At>
+  static __attribute__((always_inline)) void transpose_square(const At& at, __m512i* to) {
+    __m512i x[4];
+    ETTIN_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      x[i] = _mm512_castsi128_si512(at(i));
+      x[i] = _mm512_mask_broadcast_i32x4(x[i], 0x00f0, at(i + 4));
+      x[i] = _mm512_mask_broadcast_i32x4(x[i], 0x0f00, at(i + 8));
+      x[i] = _mm512_mask_broadcast_i32x4(x[i], 0xf000, at(i + 12));
+    }
+    const __m512i low01 = _mm512_unpacklo_epi32(x[0], x[1]);
+    const __m512i low23 = _mm512_unpacklo_epi32(x[2], x[3]);
+    const __m512i high01 = _mm512_unpackhi_epi32(x[0], x[1]);
+    const __m512i high23 = _mm512_unpackhi_epi32(x[2], x[3]);
+    to[0] = _mm512_unpacklo_epi64(low01, low23);
+    to[1] = _mm512_unpackhi_epi64(low01, low23);
+    to[2] = _mm512_unpacklo_epi64(high01, high23);
+    to[3] = _mm512_unpackhi_epi64(high01, high23);
+  }
+
   // panel[k / 2 * 32 + c * 2 + k % 2] = rows[c][k]; k in whole squares of 16 x 16 dwords.
   HWY_NOINLINE static void transpose(const uint16_t* const* rows, int64_t depth, uint16_t* panel) {
-    for (int64_t k = 0; k < depth; k += 8) {  // four dwords of every row
+    for (int64_t k = 0; k < depth; k += 8) {
       const auto at = [&](int row) __attribute__((always_inline)) {
         return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + k));
       };
-      __m512i x[4];
+      __m512i to[4];
+      transpose_square(at, to);
       ETTIN_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        x[i] = _mm512_castsi128_si512(at(i));
-        x[i] = _mm512_mask_broadcast_i32x4(x[i], 0x00f0, at(i + 4));
-        x[i] = _mm512_mask_broadcast_i32x4(x[i], 0x0f00, at(i + 8));
-        x[i] = _mm512_mask_broadcast_i32x4(x[i], 0xf000, at(i + 12));
-      }
-      const __m512i low01 = _mm512_unpacklo_epi32(x[0], x[1]);
-      const __m512i low23 = _mm512_unpacklo_epi32(x[2], x[3]);
-      const __m512i high01 = _mm512_unpackhi_epi32(x[0], x[1]);
-      const __m512i high23 = _mm512_unpackhi_epi32(x[2], x[3]);
-      uint16_t* to = panel + k * 16;
-      _mm512_storeu_si512(to, _mm512_unpacklo_epi64(low01, low23));
-      _mm512_storeu_si512(to + 32, _mm512_unpackhi_epi64(low01, low23));
-      _mm512_storeu_si512(to + 64, _mm512_unpacklo_epi64(high01, high23));
-      _mm512_storeu_si512(to + 96, _mm512_unpackhi_epi64(high01, high23));
+      for (int i = 0; i < 4; ++i) _mm512_storeu_si512(panel + k * 16 + 32 * i, to[i]);
     }
   }
 
   static void pack_values(const AttentionTask& task, int64_t block, Range range, uint16_t*,
                           uint16_t* values, int64_t padded) {
-    alignas(64) uint16_t order[2][32];  // pairs of the first, of the last 16 dimensions
-    for (int i = 0; i < 32; ++i) {
-      order[0][i] = static_cast<uint16_t>(i / 2 + i % 2 * 32);
-      order[1][i] = static_cast<uint16_t>(i / 2 + i % 2 * 32 + 16);
-    }
-    const __m512i first_half = _mm512_load_si512(order[0]);
-    const __m512i second_half = _mm512_load_si512(order[1]);
+    const PairOrder order;
     const int64_t D = task.head_dim;
     for (int64_t j = range.first / 2 * 2; j < range.last; j += 2) {
       const bool has_even = j >= range.first, has_odd = j + 1 < range.last;
@@ -205,11 +227,122 @@ struct PairMath {
         const __m512i none = _mm512_setzero_si512();
         const __m512i even = has_even ? row_part(task.values, block + j, c, D) : none;
         const __m512i odd = has_odd ? row_part(task.values, block + j + 1, c, D) : none;
-        _mm512_storeu_si512(to + c * 2, _mm512_permutex2var_epi16(even, first_half, odd));
+        _mm512_storeu_si512(to + c * 2, order.low(even, odd));
         if (c + 16 >= padded) break;
-        _mm512_storeu_si512(to + c * 2 + 32, _mm512_permutex2var_epi16(even, second_half, odd));
+        _mm512_storeu_si512(to + c * 2 + 32, order.high(even, odd));
       }
     }
+  }
+
+  static bool reads_rows(const AttentionTask& task) { return task.head_dim % kDepth == 0; }
+
+  // Rows of `count` positions from p on, in the cache if they lie there one after another, else
+  // copied; rows outside [first, last) are zero.
+  struct Rows {
+    const uint16_t* at;
+    ptrdiff_t stride;
+  };
+  static Rows gather(const HeadRows& rows, int64_t p, int64_t count, int64_t first, int64_t last,
+                     int64_t head_dim, uint16_t* space) {
+    if (p >= first && p + count <= last && p + count <= rows.past &&
+        p % rows.ring_rows + count <= rows.ring_rows) {
+      return {rows.cached_bf16(p), rows.ring_stride};
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const bool wanted = p + i >= first && p + i < last;
+      for (int64_t c = 0; c < head_dim; c += 32) {
+        _mm512_storeu_si512(space + i * head_dim + c,
+                            wanted ? row_part(rows, p + i, c, head_dim) : _mm512_setzero_si512());
+      }
+    }
+    return {space, head_dim};
+  }
+
+  static void score_rows(const AttentionTask& task, int64_t origin, Range seen,
+                         const uint16_t* query, uint16_t* space, float* scores) {
+    const int64_t first = origin + seen.first, last = origin + seen.last;
+    for (int64_t j = seen.first / 16 * 16; j < seen.last; j += 16) {
+      const Rows rows = gather(task.keys, origin + j, 16, first, last, task.head_dim, space);
+      score_16(rows, query, task.head_dim, scores + j);
+    }
+  }
+
+  // Each lane is a chain over pairs of dimensions of one key.
+  HWY_NOINLINE static void score_16(Rows rows, const uint16_t* query, int64_t depth,
+                                    float* scores) {
+    const ptrdiff_t stride = rows.stride;
+    const uint16_t* quarters[4];  // rows 0, 4, 8, 12
+    ETTIN_UNROLL
+    for (int i = 0; i < 4; ++i) quarters[i] = rows.at + 4 * i * stride;
+    __m512 sum = _mm512_setzero_ps();
+    for (int64_t k = 0; k < depth; k += 8) {
+      const auto at = [&](int row) __attribute__((always_inline)) {
+        const uint16_t* from = quarters[row / 4] + row % 4 * stride + k;
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+      };
+      __m512i keys[4];
+      transpose_square(at, keys);
+      ETTIN_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        int pair;
+        __builtin_memcpy(&pair, query + k + 2 * i, sizeof pair);
+        sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)),
+                               reinterpret_cast<__m512bh>(keys[i]));
+      }
+    }
+    _mm512_storeu_ps(scores, sum);
+  }
+
+  static void add_rows(const AttentionTask& task, int64_t origin, Range seen,
+                       const uint16_t* weights, uint16_t* space, float* sums) {
+    const HeadRows& values = task.values;
+    const int64_t first = origin + seen.first, last = origin + seen.last, D = task.head_dim;
+    for (int64_t j = seen.first / 2 * 2, count; j < seen.last; j += count) {
+      const int64_t p = origin + j;
+      count = 2;
+      Rows rows;
+      if (p >= first) {  // whole pairs before the end of the cache, of the ring, of what is seen
+        int64_t end = p - p % values.ring_rows + values.ring_rows;
+        if (end > values.past) end = values.past;
+        if (end > last) end = last;
+        if (end - p > 2) count = (end - p) / 2 * 2;
+      }
+      rows = gather(values, p, count, first, last, D, space);
+      for (int64_t c = 0; c < D; c += c + 64 <= D ? 64 : 32) {
+        const Rows part = {rows.at + c, rows.stride};
+        if (c + 64 <= D) {
+          add_pairs<2>(part, count, weights + j, sums + c);
+        } else {
+          add_pairs<1>(part, count, weights + j, sums + c);
+        }
+      }
+    }
+  }
+
+  // 32 * kParts dimensions of `count` values, in pairs as `pack_values` makes them.
+  template <int kParts>
+  HWY_NOINLINE static void add_pairs(Rows rows, int64_t count, const uint16_t* weights,
+                                     float* sums) {
+    const PairOrder order;
+    __m512 sum[2 * kParts];
+    ETTIN_UNROLL
+    for (int v = 0; v < 2 * kParts; ++v) sum[v] = _mm512_loadu_ps(sums + v * 16);
+    const uint16_t* even = rows.at;
+    for (int64_t i = 0; i < count; i += 2, even += 2 * rows.stride) {
+      const uint16_t* odd = even + rows.stride;
+      int pair;
+      __builtin_memcpy(&pair, weights + i, sizeof pair);
+      const __m512bh w = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+      ETTIN_UNROLL
+      for (int v = 0; v < kParts; ++v) {
+        const __m512i a = _mm512_loadu_si512(even + 32 * v), b = _mm512_loadu_si512(odd + 32 * v);
+        sum[2 * v] = _mm512_dpbf16_ps(sum[2 * v], w, reinterpret_cast<__m512bh>(order.low(a, b)));
+        sum[2 * v + 1] =
+            _mm512_dpbf16_ps(sum[2 * v + 1], w, reinterpret_cast<__m512bh>(order.high(a, b)));
+      }
+    }
+    ETTIN_UNROLL
+    for (int v = 0; v < 2 * kParts; ++v) _mm512_storeu_ps(sums + v * 16, sum[v]);
   }
 
   // The lanes of the vector at j that lie in `keys`.

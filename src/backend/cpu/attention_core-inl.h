@@ -12,6 +12,8 @@
 //   kGroup    neighbours that one multiplication sums: the dimensions of a dot product, and keys
 //   kDepth    dimensions of a packed key come in multiples of it
 //   pack_query, pack_keys, pack_values, soften, multiply: see attention_f32-inl.h
+//   reads_rows, score_rows, add_rows: a single query reads keys and values where they lie, and sums
+//   in the order of `multiply`, so that it gets the bits that it gets beside others
 #if defined(ETTIN_BACKEND_CPU_ATTENTION_CORE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ETTIN_BACKEND_CPU_ATTENTION_CORE_INL_H_
 #undef ETTIN_BACKEND_CPU_ATTENTION_CORE_INL_H_
@@ -293,10 +295,33 @@ void attend_all(const AttentionTask& task, const Scratch<Math>& s) {
   finish(task, make_tile(s, 0, task.rows, 0));
 }
 
+// One query over the same blocks: packing for it alone would cost more than it does.
+template <class Math>
+void attend_one(const AttentionTask& task, const Scratch<Math>& s) {
+  const int64_t p = task.first_position;
+  const bool window = cpu::is_window(task.spec);
+  const int64_t first = std::max<int64_t>(0, p - task.spec.left);
+  const int64_t last = std::min(task.end_position, p + task.spec.right + 1);
+  const int64_t step = window ? kScoreColumns : kBlock, start_step = window ? kLanes : kBlock;
+  const Tile<Math> tile = make_tile(s, 0, 1, 0);
+  start(task, s, tile);
+  for (int64_t at = first / start_step * start_step; at < last; at += step) {
+    Range seen = seen_in_block(task, p, at, step);
+    const int64_t origin = seen.first / kLanes * kLanes;
+    seen = {seen.first - origin, seen.last - origin};
+    Math::score_rows(task, at + origin, seen, tile.queries, s.rows, s.scores);
+    Math::soften(1, &seen, round_up(seen.last, kLanes), s.scores, tile.running);
+    Math::add_rows(task, at + origin, seen, s.weights, s.rows, tile.running.sums);
+  }
+  finish(task, tile);
+}
+
 template <class Math>
 void attend(const AttentionTask& task, float* scratch) {
   const Scratch<Math> s(scratch, task.head_dim);
-  if (cpu::is_window(task.spec)) {
+  if (task.rows == 1 && task.packed.keys == nullptr && Math::reads_rows(task)) {
+    attend_one(task, s);
+  } else if (cpu::is_window(task.spec)) {
     attend_window(task, s);
   } else {
     attend_all(task, s);

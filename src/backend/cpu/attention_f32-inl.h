@@ -182,6 +182,85 @@ struct FloatMath {
     }
   }
 
+  static bool reads_rows(const AttentionTask& task) {
+    return !task.bf16 && task.head_dim % kLanes == 0;
+  }
+
+  // Scores of the keys `seen` behind position `origin`, in whole vectors; other lanes get anything.
+  static void score_rows(const AttentionTask& task, int64_t origin, Range seen, const float* query,
+                         float*, float* scores) {
+    const HeadRows& keys = task.keys;
+    for (int64_t j = seen.first / kLanes * kLanes; j < seen.last; j += kLanes) {
+      const int64_t from = std::max(seen.first, j), to = std::min(seen.last, j + kLanes);
+      const float* rows[kLanes];
+      int64_t slot = (origin + from) % keys.ring_rows;
+      for (int64_t i = from; i < to; ++i) {
+        rows[i - j] =
+            origin + i < keys.past ? keys.ring + slot * keys.ring_stride : keys.own_at(origin + i);
+        if (++slot == keys.ring_rows) slot = 0;
+      }
+      std::fill(rows, rows + (from - j), rows[from - j]);
+      std::fill(rows + (to - j), rows + kLanes, rows[from - j]);
+      score_vector(rows, query, task.head_dim, scores + j);
+    }
+  }
+
+  // One score per lane, each a chain over the dimensions.
+  HWY_NOINLINE static void score_vector(const float* const* rows, const float* query, int64_t k,
+                                        float* scores) {
+#if HWY_TARGET != HWY_SCALAR
+    constexpr int kFours = static_cast<int>(kLanes / 4);
+    const hn::FixedTag<float, 4> d;
+    const hn::RepartitionToWide<decltype(d)> dw;
+    hn::Vec<decltype(d)> sum[kFours];
+    ETTIN_UNROLL
+    for (int f = 0; f < kFours; ++f) sum[f] = hn::Zero(d);
+    for (int64_t i = 0; i < k; i += 4) {
+      const auto q0 = hn::Set(d, query[i]), q1 = hn::Set(d, query[i + 1]);
+      const auto q2 = hn::Set(d, query[i + 2]), q3 = hn::Set(d, query[i + 3]);
+      ETTIN_UNROLL
+      for (int f = 0; f < kFours; ++f) {
+        const auto v0 = hn::LoadU(d, rows[4 * f] + i), v1 = hn::LoadU(d, rows[4 * f + 1] + i);
+        const auto v2 = hn::LoadU(d, rows[4 * f + 2] + i), v3 = hn::LoadU(d, rows[4 * f + 3] + i);
+        const auto lo01 = hn::BitCast(dw, hn::InterleaveLower(d, v0, v1));
+        const auto lo23 = hn::BitCast(dw, hn::InterleaveLower(d, v2, v3));
+        const auto hi01 = hn::BitCast(dw, hn::InterleaveUpper(d, v0, v1));
+        const auto hi23 = hn::BitCast(dw, hn::InterleaveUpper(d, v2, v3));
+        sum[f] = hn::MulAdd(q0, hn::BitCast(d, hn::InterleaveLower(dw, lo01, lo23)), sum[f]);
+        sum[f] = hn::MulAdd(q1, hn::BitCast(d, hn::InterleaveUpper(dw, lo01, lo23)), sum[f]);
+        sum[f] = hn::MulAdd(q2, hn::BitCast(d, hn::InterleaveLower(dw, hi01, hi23)), sum[f]);
+        sum[f] = hn::MulAdd(q3, hn::BitCast(d, hn::InterleaveUpper(dw, hi01, hi23)), sum[f]);
+      }
+    }
+    ETTIN_UNROLL
+    for (int f = 0; f < kFours; ++f) hn::StoreU(sum[f], d, scores + 4 * f);
+#else
+    const FloatTag d;
+    auto sum = hn::Zero(d);
+    for (int64_t i = 0; i < k; ++i) {
+      sum = hn::MulAdd(hn::Set(d, query[i]), hn::Set(d, rows[0][i]), sum);
+    }
+    hn::Store(sum, d, scores);
+#endif
+  }
+
+  // sums += weights times the values `seen` behind position `origin`.
+  static void add_rows(const AttentionTask& task, int64_t origin, Range seen, const float* weights,
+                       float*, float* sums) {
+    const HeadRows& values = task.values;
+    for (int64_t j = seen.first, count; j < seen.last; j += count) {
+      const int64_t p = origin + j;
+      const bool cached = p < values.past;
+      count = seen.last - j;
+      if (cached) {
+        count = std::min({count, values.past - p, values.ring_rows - p % values.ring_rows});
+      }
+      multiply<true>(1, task.head_dim / kLanes,
+                     {weights + j, 0, cached ? values.cached(p) : values.own_at(p),
+                      cached ? values.ring_stride : values.own_stride, kLanes, count, sums, 0});
+    }
+  }
+
   // Turns scores of `columns` keys into weights 2^(score - maximum), zero where a query does not
   // see the key, and rescales what the rows have summed up so far.
   HWY_NOINLINE static void soften(int64_t rows, const Range* seen, int64_t columns, float* scores,
