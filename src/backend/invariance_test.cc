@@ -145,7 +145,7 @@ void check_sub_batches(WeightFormat format) {
       for (const Rows& s : sequences)
         alone.push_back(run_batch(*by_threads[0][isa], layer, {&s}, spec));
       Random random(40 + isa);
-      for (int trial = 0; trial < 100; ++trial) {
+      for (int trial = 0; trial < (format == WeightFormat::f32 ? 100 : 25); ++trial) {
         const Backend& b = *by_threads[static_cast<size_t>(random.below(4))][isa];
         std::vector<size_t> picks;
         for (int64_t i = 0, n = 1 + random.below(9); i < n; ++i) {
@@ -193,7 +193,7 @@ void check_cached(WeightFormat format) {
       const Rows inputs[2] = {random_rows(900, kLength), random_rows(901, kLength)};
       Rows expected[2];
       for (int n = 0; n < 2; ++n) expected[n] = run_batch(*backend, layer, {&inputs[n]}, c.spec);
-      for (uint64_t trial = 0; trial < 4; ++trial) {
+      for (uint64_t trial = 0; trial < (format == WeightFormat::f32 ? 4 : 2); ++trial) {
         Random random(500 + trial);
         std::vector<Ring> rings;
         rings.reserve(4);
