@@ -77,8 +77,15 @@ class AsideFolder {
     AsideFolder aside(target, fmt::format("{}.tmp-{}", target, ::getpid()));
     std::error_code error;
     fs::create_directories(fs::path(target).parent_path(), error);
-    if (!error) fs::create_directory(aside.path_, error);
-    if (error) return os_error(aside.path_, "create", error);
+    // Somebody else's folder of that name is not ours to fill or to remove.
+    if (!error && !fs::create_directory(aside.path_, error) && !error) {
+      error = std::make_error_code(std::errc::file_exists);
+    }
+    if (error) {
+      const Status status = os_error(aside.path_, "create", error);
+      aside.path_.clear();
+      return status;
+    }
     return aside;
   }
 
@@ -130,15 +137,19 @@ bool is_copied(const std::string& name) {
                      [&](std::string_view kind) { return name.ends_with(kind); });
 }
 
-// The regular files of a folder that `wanted` names; none when there is no such folder.
+// The regular files of a folder that `wanted` names; none when there is no such folder. A link that
+// leaves the folder is left out: what it points to need not be meant for whoever gets the copy.
 template <class Wanted>
 Status copy_files(const std::string& from, const std::string& to, Wanted wanted) {
   std::error_code error;
   for (fs::directory_iterator at(from, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    const std::string path = join_path(from, name);
-    if (wanted(name) && file_exists(path)) {
-      ETTIN_RETURN_IF_ERROR(copy_file(path, join_path(to, name)));
+    if (!wanted(name) || !file_exists(join_path(from, name))) continue;
+    const Result<std::string> path = resolve_beneath(from, name);
+    if (path.ok()) {
+      ETTIN_RETURN_IF_ERROR(copy_file(*path, join_path(to, name)));
+    } else {
+      log_warning("not copied: " + path.status().message());
     }
   }
   return error ? os_error(from, "read", error) : Status();

@@ -5,7 +5,7 @@ import math
 import shutil
 import struct
 
-from harness import MODELS, PARIS, CliTest
+from harness import MODELS, PARIS, CliTest, run
 
 
 class Quantize(CliTest):
@@ -40,6 +40,17 @@ class Quantize(CliTest):
                     self.assertEqual(stored, rounded, f"{kind} {dtype} {backend}")
                 line, = self.answers("bench", "--model", out, "--cases", "1x8", "--budget", 0)
                 self.assertEqual(line["variant"], dtype)
+
+    def test_links_out_of_the_folder_are_not_followed(self):
+        secret = self.file("secret.txt", "not for others")
+        model = self.folder / "model"
+        shutil.copytree(MODELS / "seedling-encoder", model)
+        (model / "notes.txt").symlink_to(secret)
+        code, _, err = run("quantize", model, self.folder / "out", "--dtype", "q8")
+        self.assertEqual(code, 0, err)
+        self.assertIn("not copied", err)
+        self.assertFalse((self.folder / "out/notes.txt").exists())
+        self.assertTrue((self.folder / "out/tokenizer.json").exists())
 
     def test_the_folder_is_a_model(self):
         out, _ = self.quantized("encoder", "q8")
