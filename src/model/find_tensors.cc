@@ -253,6 +253,16 @@ Result<WeightFormat> choose_format(const FoundTensor& found, WeightFormat wanted
     wanted = same ? blocks[0].format() : WeightFormat::f32;
   }
   if (!is_quantized(wanted)) return wanted;
+  // 127 * 127 * in_features must fit into the 32 bits in which kernels sum, and 128 times the sum
+  // of a row's levels too.
+  constexpr int64_t kMostIn = 1 << 17;
+  if (!blocks.empty() && blocks[0].in_features > kMostIn) {
+    return Status(
+        StatusCode::unsupported,
+        fmt::format("{}: {} has {} input features; {} takes at most {}", source.where(),
+                    blocks[0].values->name, blocks[0].in_features, format_name(wanted), kMostIn),
+        "choose bf16 or fp32");
+  }
   for (const StoredMatrix& m : blocks) {
     if (!m.quantized() || m.format() == wanted) continue;
     const std::string_view stored = format_name(m.format());

@@ -8,6 +8,7 @@
 #include "backend/test_backends.h"
 #include "base/half.h"
 #include "formats/safetensors.h"
+#include "model/find_tensors.h"
 #include "model/test_models.h"
 
 namespace ettin {
@@ -258,6 +259,26 @@ TEST(TensorList, IsTheSameForBothArms) {
       EXPECT_EQ(stored, 6 * config.num_layers + 5);
     }
     EXPECT_EQ(names[0], names[1]);
+  }
+}
+
+// Sums of longer rows would not fit into the 32 bits of the integer kernels.
+TEST(ChooseFormat, RefusesRowsTooLongForIntegerSums) {
+  const TensorSource source = TensorSource::from_tensors({}, nullptr, "memory");
+  for (const auto& [length, fits] : {std::pair<uint64_t, bool>{131072, true}, {131073, false}}) {
+    StoredTensor tensor;
+    tensor.name = "layers.0.mlp.Wo.weight";
+    tensor.shape = {1, length};
+    FoundTensor found;
+    found.blocks.emplace_back(&tensor);
+    for (const WeightFormat format : {WeightFormat::q8, WeightFormat::q4}) {
+      const auto chosen = choose_format(found, format, false, source);
+      EXPECT_EQ(chosen.ok(), fits) << length;
+      if (!fits) {
+        EXPECT_NE(chosen.status().message().find("131073 input features"), std::string::npos);
+      }
+    }
+    EXPECT_TRUE(choose_format(found, WeightFormat::bf16, false, source).ok());
   }
 }
 
