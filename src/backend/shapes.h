@@ -12,6 +12,10 @@
 namespace ettin {
 
 inline size_t to_size(int64_t n) { return static_cast<size_t>(n); }
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t round_up(int64_t n, int64_t to) { return ceil_div(n, to) * to; }
+// The size of equal parts of at most `most` that `n` is cut into: 16 = 8 + 8, not 14 + 2.
+constexpr int64_t even_part(int64_t n, int64_t most) { return ceil_div(n, ceil_div(n, most)); }
 
 // Keys [first, last) that the query at position p sees, of a sequence with `end` positions.
 inline std::pair<int64_t, int64_t> visible_keys(AttentionSpec spec, int64_t p, int64_t end) {

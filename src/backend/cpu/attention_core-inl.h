@@ -29,10 +29,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/vec-inl.h"
-
-#ifndef ETTIN_UNROLL
-#define ETTIN_UNROLL _Pragma("GCC unroll 16")  // else the accumulators stay in memory
-#endif
+#include "backend/shapes.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ettin::HWY_NAMESPACE {
@@ -49,15 +46,12 @@ constexpr float kLog2E = 1.44269504f;    // scores are powers of two
 constexpr int64_t kMostKeys = kWindowQueries + cpu::kWindowKeys + 2 * kLanes;  // of such a task
 
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-constexpr int kRegisters = 32;
 // With a window, tiles start at multiples of their rows: of 16 rows and 16 lanes, 129 + 15 keys
 // are whole vectors.
 constexpr int64_t kFullRows = 14, kWindowRows = 16;
 #elif HWY_ARCH_ARM_A64
-constexpr int kRegisters = 32;
 constexpr int64_t kFullRows = 12, kWindowRows = 12;
 #else
-constexpr int kRegisters = 16;
 constexpr int64_t kFullRows = 6, kWindowRows = 6;
 #endif
 constexpr int64_t kValueRows = (kWindowRows + 1) / 2;  // with a window: fewer keys to step over
@@ -69,14 +63,6 @@ static_assert(kBlock % kLanes == 0 && kScoreColumns >= kBlock);
 // Weights take the place of the scores.
 template <class Math>
 constexpr int64_t kWeightColumns = kScoreColumns * sizeof(float) / sizeof(typename Math::Element);
-
-constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-// Rows of a tile when `rows` are cut into equal parts of at most `most`: 16 = 8 + 8, not 14 + 2.
-constexpr int64_t even_rows(int64_t rows, int64_t most) {
-  const int64_t tiles = (rows + most - 1) / most;
-  return (rows + tiles - 1) / tiles;
-}
 
 // C = A B, or C += A B, for a tile of rows and vectors of columns. Strides count elements.
 template <class Element>
@@ -274,7 +260,7 @@ void attend_all(const AttentionTask& task, const Scratch<Math>& s) {
   const int64_t p0 = task.first_position;
   const int64_t first = std::max<int64_t>(0, p0 - task.spec.left);
   const int64_t last = std::min(task.end_position, p0 + task.rows + task.spec.right);
-  const int64_t tile_rows = even_rows(task.rows, kFullRows);
+  const int64_t tile_rows = even_part(task.rows, kFullRows);
   start(task, s, make_tile(s, 0, task.rows, 0));
   for (int64_t at = first / kBlock * kBlock; at < last; at += kBlock) {
     Block<Math> block = {at, kBlock, s.keys, s.values};

@@ -133,40 +133,7 @@ struct FloatMath {
       for (int64_t j = from; j < to; ++j) {
         rows[j - from] = row_at(task, task.keys, block + j, space + (j - from) * depth);
       }
-      transpose(rows, to - from, depth, panel + from - p);
-    }
-  }
-
-  // panel[k * kLanes + c] = rows[c][k] for c < count
-  HWY_NOINLINE static void transpose(const float* const* rows, int64_t count, int64_t k,
-                                     float* panel) {
-    int64_t c = 0;
-#if HWY_TARGET != HWY_SCALAR  // squares of 4 x 4
-    const hn::FixedTag<float, 4> d;
-    const hn::RepartitionToWide<decltype(d)> dw;
-    for (; c + 4 <= count; c += 4) {
-      const float *r0 = rows[c], *r1 = rows[c + 1], *r2 = rows[c + 2], *r3 = rows[c + 3];
-      int64_t i = 0;
-      for (; i + 4 <= k; i += 4) {
-        const auto v0 = hn::LoadU(d, r0 + i), v1 = hn::LoadU(d, r1 + i);
-        const auto v2 = hn::LoadU(d, r2 + i), v3 = hn::LoadU(d, r3 + i);
-        const auto lo01 = hn::BitCast(dw, hn::InterleaveLower(d, v0, v1));
-        const auto lo23 = hn::BitCast(dw, hn::InterleaveLower(d, v2, v3));
-        const auto hi01 = hn::BitCast(dw, hn::InterleaveUpper(d, v0, v1));
-        const auto hi23 = hn::BitCast(dw, hn::InterleaveUpper(d, v2, v3));
-        float* to = panel + i * kLanes + c;
-        hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dw, lo01, lo23)), d, to);
-        hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, lo01, lo23)), d, to + kLanes);
-        hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dw, hi01, hi23)), d, to + 2 * kLanes);
-        hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, hi01, hi23)), d, to + 3 * kLanes);
-      }
-      for (; i < k; ++i) {
-        for (int64_t j = 0; j < 4; ++j) panel[i * kLanes + c + j] = rows[c + j][i];
-      }
-    }
-#endif
-    for (; c < count; ++c) {
-      for (int64_t i = 0; i < k; ++i) panel[i * kLanes + c] = rows[c][i];
+      transpose_rows<kLanes>(rows, to - from, depth, panel + from - p);
     }
   }
 

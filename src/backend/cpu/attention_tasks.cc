@@ -16,9 +16,6 @@ constexpr int64_t kTasksPerThread = 8;
 constexpr int64_t kPackedBytes = 8 * 1024 * 1024;  // of heads packed at once: they stay in cache
 constexpr int64_t kPackedKeys = 128;               // of one task
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t n, int64_t to) { return ceil_div(n, to) * to; }
-
 // Some queries of one sequence.
 struct Part {
   size_t sequence;
@@ -103,13 +100,6 @@ AttentionTask head_task(const AttentionCall& call, size_t sequence, int64_t head
   return t;
 }
 
-// Memory of the calling thread for the packed keys and values, which all threads read.
-std::byte* packed_memory(int64_t bytes) {
-  static thread_local Buffer buffer;
-  if (buffer.size() < to_size(bytes)) buffer = Buffer(to_size(bytes));
-  return buffer.data();
-}
-
 }  // namespace
 
 void run_attention(const AttentionKernels& kernels, ThreadPool& pool, const AttentionCall& call) {
@@ -120,7 +110,7 @@ void run_attention(const AttentionKernels& kernels, ThreadPool& pool, const Atte
   const int64_t head_bytes = plan.packed_positions * (key_bytes + value_bytes);
   const int64_t fitting = head_bytes == 0 ? call.heads : kPackedBytes / head_bytes;
   const int64_t group = std::clamp<int64_t>(fitting, 1, call.heads);
-  std::byte* const memory = packed_memory(group * head_bytes);
+  std::byte* const memory = call_scratch(group * head_bytes);
   const int64_t key_part = plan.packed_positions * key_bytes;
 
   struct Chunk {

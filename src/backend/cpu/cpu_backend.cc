@@ -20,8 +20,6 @@
 namespace ettin {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const cpu::IsaChoice& isa, const BackendOptions& options)

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "backend/cpu/dot_kernels.h"
+#include "backend/shapes.h"
 #include "tensor/quantize.h"
 
 #define ETTIN_AVX512_DOT \
@@ -24,8 +25,6 @@ constexpr ptrdiff_t kAhead = 4096;  // prefetch distance, measured best for weig
 constexpr ptrdiff_t kScaleBytes = kWidth * 4;  // q8: in front of a panel
 constexpr ptrdiff_t kQ4BlockBytes = kWidth * 2 + kWidth * kQ4Block / 2;
 constexpr ptrdiff_t kUnpackedBlockBytes = kWidth * 2 + kWidth * kQ4Block;
-
-inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // Rows that start a multiple of 4 KiB apart would compete for one set of the first-level cache.
 inline int64_t padded_stride(int64_t bytes) {

@@ -15,8 +15,6 @@ constexpr int64_t kRowBlockBytes = 512 * 1024;  // stays in the second-level cac
 constexpr int64_t kMinTask = 4'000;             // ns
 constexpr int64_t kTasksPerThread = 16;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 struct PreparedRows {
   const std::byte* data;
   ptrdiff_t stride;  // bytes

@@ -10,6 +10,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/math-inl.h"
 #include "backend/cpu/tile-inl.h"
+#include "backend/shapes.h"
 #include "base/half.h"
 #include "tensor/quantize.h"
 
@@ -141,10 +142,10 @@ struct Tiles {
       return;
     }
     constexpr ptrdiff_t kFloat = sizeof(float);
-    multiply<false>(rows, count,
-                    {reinterpret_cast<const float*>(x), task.x_stride / kFloat,
-                     reinterpret_cast<const float*>(panels), panel_bytes / kFloat, task.in_features,
-                     sums, sums_stride});
+    multiply(rows, count,
+             {reinterpret_cast<const float*>(x), task.x_stride / kFloat,
+              reinterpret_cast<const float*>(panels), panel_bytes / kFloat, task.in_features, sums,
+              sums_stride});
   }
 };
 
@@ -168,7 +169,7 @@ void linear(const LinearTask& task, float* scratch) {
   HWY_ALIGN float sums[kTileRows * kMostColumns];
   const int64_t columns = task.epilogue == Epilogue::gated ? kLanes : kPanel;  // out, per panel
   Tiles tiles{task, scratch};
-  const int64_t tile_rows = even_rows(task.rows, tiles.max_rows());
+  const int64_t tile_rows = even_part(task.rows, tiles.max_rows());
   const bool sums_are_outputs = task.epilogue == Epilogue::store && task.bias == nullptr &&
                                 kActivation == Activation::identity;
   for (int64_t p = task.first_panel; p < task.last_panel;) {
@@ -218,7 +219,7 @@ void linear_any(const LinearTask& task, float* scratch) {
 int64_t fp32_panels_at_once(int64_t rows, int64_t left) { return panels_at_once(rows, left); }
 
 void pack_panel(const float* const* rows, int64_t k, float* panel) {
-  transpose_rows(rows, kPanel, k, panel);
+  transpose_rows<kPanel>(rows, kPanel, k, panel);
 }
 
 }  // namespace

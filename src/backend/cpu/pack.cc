@@ -16,7 +16,6 @@ namespace {
 
 constexpr int64_t kPackedAtOnce = 16 * 1024 * 1024;  // bytes of fp32
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t q4_block_bytes(int64_t width) { return width * (2 + kQ4Block / 2); }
 
 // The rows that a panel holds: up to two runs of consecutive rows of the stacked blocks.

@@ -7,7 +7,8 @@
 
 namespace ettin::cpu {
 
-// Of one operation, read by all its tasks: prepared rows. Aligned and valid as below.
+// Of one operation, read by all its tasks: prepared rows, packed keys and values. Aligned and valid
+// as below.
 inline std::byte* call_scratch(int64_t bytes) {
   static thread_local Buffer buffer;
   if (buffer.size() < static_cast<size_t>(bytes)) buffer = Buffer(static_cast<size_t>(bytes));
