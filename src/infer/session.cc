@@ -233,7 +233,9 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   std::optional<TensorSource> source;
   if (options.load_weights) {
     ETTIN_ASSIGN_OR_RETURN(source, TensorSource::open(directory));
-    ETTIN_ASSIGN_OR_RETURN(stored, stored_format(config, *source, load));
+    if (load.as_stored) {
+      ETTIN_ASSIGN_OR_RETURN(stored, stored_format(config, *source, load));
+    }
   }
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
                          open_backend(options, stored));
