@@ -176,11 +176,13 @@ class Demo : public Command {
     show_bars(console, answers.decoder);
     console.line();
     put(console, "models", facts(encoder, decoder, dot));
-    put(console, "time",
-        fmt::format("load {} + {}{}run {} + {}{}{}, {} thread{}", readable_ms(encoder.load_ms),
-                    readable_ms(decoder.load_ms), dot, readable_ms(answers.encoder_ms),
-                    readable_ms(answers.decoder_ms), dot, encoder.backend, encoder.threads,
+    put(console, "machine",
+        fmt::format("{}, {} thread{}", encoder.backend, encoder.threads,
                     encoder.threads == 1 ? "" : "s"));
+    put(console, "time",
+        fmt::format("load {} + {}{}run {} + {}", readable_ms(encoder.load_ms),
+                    readable_ms(decoder.load_ms), dot, readable_ms(answers.encoder_ms),
+                    readable_ms(answers.decoder_ms)));
     put(console, "try", fmt::format("{} \"A violin is a musical [MASK].\"", text_command()));
     put(console, "", fmt::format("{} generate \"Italy is a country in\"", program));
     put(console, "", fmt::format("{} help", program));
