@@ -176,13 +176,12 @@ class Demo : public Command {
     show_bars(console, answers.decoder);
     console.line();
     put(console, "models", facts(encoder, decoder, dot));
-    put(console, "machine",
-        fmt::format("{}, {} thread{}", encoder.backend, encoder.threads,
-                    encoder.threads == 1 ? "" : "s"));
+    // With the number of threads in one sign, or 80 columns would not hold the line.
     put(console, "time",
-        fmt::format("load {} + {}{}run {} + {}", readable_ms(encoder.load_ms),
+        fmt::format("load {} + {}{}run {} + {}{}{} {} {}", readable_ms(encoder.load_ms),
                     readable_ms(decoder.load_ms), dot, readable_ms(answers.encoder_ms),
-                    readable_ms(answers.decoder_ms)));
+                    readable_ms(answers.decoder_ms), dot, encoder.threads,
+                    console.utf8() ? "×" : "x", encoder.backend));
     put(console, "try", fmt::format("{} \"A violin is a musical [MASK].\"", text_command()));
     put(console, "", fmt::format("{} generate \"Italy is a country in\"", program));
     put(console, "", fmt::format("{} help", program));
