@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <numeric>
 
@@ -64,6 +65,34 @@ TEST(TopK, LargeAndSmallCountsAgree) {
   row_top_k(x.data(), 3000, std::span(all));
   row_top_k(x.data(), 3000, std::span(some));
   for (size_t i = 0; i < some.size(); ++i) EXPECT_EQ(some[i].id, all[i].id);
+}
+
+// Whole blocks are passed over when nothing in them is larger than the worst kept value.
+TEST(TopK, BlocksThatHoldTiesOrNanAreNotLost) {
+  for (const int64_t n : {64, 65, 127, 128, 300, 1000}) {
+    std::vector<float> x(static_cast<size_t>(n));
+    uint32_t state = 7;
+    for (float& v : x) {
+      state = state * 1664525u + 1013904223u;
+      v = static_cast<float>(state >> 28);  // 16 values: many ties
+    }
+    for (const size_t nan : {size_t{0}, size_t{3}, x.size() - 1}) x[nan] = NAN;
+    std::vector<TokenLogit> some(5);
+    row_top_k(x.data(), n, std::span(some));
+    std::vector<int32_t> ids(x.size());
+    std::iota(ids.begin(), ids.end(), 0);
+    std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
+      const float u = x[static_cast<size_t>(a)], v = x[static_cast<size_t>(b)];
+      return std::isnan(v) ? !std::isnan(u) : u > v;
+    });
+    for (size_t i = 0; i < some.size(); ++i) EXPECT_EQ(some[i].id, ids[i]) << n;
+  }
+  std::vector<float> late(640, NAN);  // the kept values are NaN until the last block
+  late[600] = -INFINITY;
+  TokenLogit best[2];
+  row_top_k(late.data(), 640, std::span(best));
+  EXPECT_EQ(best[0].id, 600);
+  EXPECT_EQ(best[1].id, 0);
 }
 
 }  // namespace

@@ -28,9 +28,20 @@ void row_top_k(const T* x, int64_t n, std::span<TokenLogit> out) {
     std::iota(ids.begin(), ids.end(), 0);
     std::partial_sort(ids.begin(), ids.begin() + k, ids.end(), before);
   } else {
-    // A scan against the worst kept value: almost every element costs one comparison.
+    // A scan against the worst kept value: almost every element costs one comparison, and most of
+    // them are made a block at a time.
+    constexpr int64_t kBlock = 64;
     ids.reserve(static_cast<size_t>(k) + 1);
     for (int64_t i = 0; i < n; ++i) {
+      if (i % kBlock == 0 && i + kBlock <= n && static_cast<int64_t>(ids.size()) == k) {
+        const T worst = x[ids.back()];
+        int larger = 0;  // a number: the compiler makes vectors of it
+        for (int64_t j = i; j < i + kBlock; ++j) larger |= !(x[j] <= worst);
+        if (larger == 0) {
+          i += kBlock - 1;
+          continue;
+        }
+      }
       const auto id = static_cast<int32_t>(i);
       const bool full = static_cast<int64_t>(ids.size()) == k;
       if (full && !before(id, ids.back())) continue;
