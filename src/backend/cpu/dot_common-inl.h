@@ -95,10 +95,15 @@ struct TileTable {
   // Any number of panels, cut into those that one tile takes.
   static void multiply(int64_t rows, int64_t panels, const DotArgs& args) {
     const Row& tiles = table.of_rows[rows - 1];
+    const auto tile_of = [&](int64_t taken) {
+      return taken == 4 ? tiles.four : taken == 2 ? tiles.two : tiles.one;
+    };
+    // The usual case: no copy, which would wait until what the caller has just stored is in cache.
+    if (panels_at_once(rows, panels) == panels) return tile_of(panels)(args);
     DotArgs a = args;
     while (panels > 0) {
       const int64_t taken = panels_at_once(rows, panels);
-      (taken == 4 ? tiles.four : taken == 2 ? tiles.two : tiles.one)(a);
+      tile_of(taken)(a);
       a.panels += taken * a.panel_bytes;
       a.sums += taken * kWidth;
       panels -= taken;

@@ -18,14 +18,11 @@ HWY_PUSH_ATTRIBUTES(ETTIN_AVX512_DOT)
 namespace ettin::cpu::dot {
 int64_t level_row_bytes(int64_t k) { return LevelRow(k).bytes(); }
 
-// The largest magnitude of a row, and a sum that is 0 if all of it is finite.
-struct Extent {
-  __m512 most, probe;
-};
-
-inline void add(__m512 v, Extent* extent) {
-  extent->most = _mm512_max_ps(extent->most, _mm512_abs_ps(v));
-  extent->probe = _mm512_add_ps(extent->probe, _mm512_mul_ps(v, _mm512_setzero_ps()));
+// The largest magnitude of a row by its bits, which order numbers as their values do and put
+// infinities and NaN above all others.
+inline void add(__m512 v, __m512i* most) {
+  const __m512i magnitude = _mm512_castps_si512(_mm512_abs_ps(v));
+  *most = _mm512_max_epi32(*most, magnitude);
 }
 
 // One round of rotate_row inside a vector: pairs `kApart` elements apart.
@@ -44,45 +41,52 @@ inline __m512 round_inside(__m512 v) {
   return _mm512_fmadd_ps(v, sign, other);  // other + v or other - v, rounded once
 }
 
+inline void finish_vector(__m512 v, float* out, __m512i* most) {
+  v = round_inside<1>(round_inside<2>(round_inside<4>(round_inside<8>(v))));
+  v = _mm512_mul_ps(v, _mm512_set1_ps(0.125f));
+  add(v, most);
+  _mm512_store_ps(out, v);
+}
+
 // rotate_row (tensor/hadamard.h) in its order of operations.
-void rotate(const float* x, int64_t k, float* out, Extent* extent) {
+__m512i rotate(const float* x, int64_t k, float* out) {
+  __m512i most = _mm512_setzero_si512();
   int64_t i = 0;
   for (; i + kRotation <= k; i += kRotation) {
     const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
     const __m512 c = _mm512_loadu_ps(x + i + 32), d = _mm512_loadu_ps(x + i + 48);
     const __m512 ac = _mm512_add_ps(a, c), bd = _mm512_add_ps(b, d);
     const __m512 a_c = _mm512_sub_ps(a, c), b_d = _mm512_sub_ps(b, d);
-    __m512 v[4] = {_mm512_add_ps(ac, bd), _mm512_sub_ps(ac, bd), _mm512_add_ps(a_c, b_d),
-                   _mm512_sub_ps(a_c, b_d)};
-    ETTIN_UNROLL
-    for (int j = 0; j < 4; ++j) {
-      v[j] = round_inside<1>(round_inside<2>(round_inside<4>(round_inside<8>(v[j]))));
-      v[j] = _mm512_mul_ps(v[j], _mm512_set1_ps(0.125f));
-      add(v[j], extent);
-      _mm512_store_ps(out + i + 16 * j, v[j]);
-    }
+    // One after another: of an array the compiler makes a loop through memory.
+    finish_vector(_mm512_add_ps(ac, bd), out + i, &most);
+    finish_vector(_mm512_sub_ps(ac, bd), out + i + 16, &most);
+    finish_vector(_mm512_add_ps(a_c, b_d), out + i + 32, &most);
+    finish_vector(_mm512_sub_ps(a_c, b_d), out + i + 48, &most);
   }
   for (; i < k; i += 16) {
     const __m512 v = load_part(x + i, k - i);
-    add(v, extent);
+    add(v, &most);
     _mm512_store_ps(out + i, v);
   }
+  return most;
 }
 
 template <bool kBlockSums, bool kRotated>
 void prepare(const float* x, int64_t k, std::byte* row) {
   const LevelRow layout(k);
-  Extent extent = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  __m512i most = _mm512_setzero_si512();
   if constexpr (kRotated) {
     float* rotated = thread_scratch(round_up(k, 16));
-    rotate(x, k, rotated, &extent);
+    most = rotate(x, k, rotated);
     x = rotated;
   } else {
-    for (int64_t i = 0; i < k; i += 16) add(load_part(x + i, k - i), &extent);
+    for (int64_t i = 0; i < k; i += 16) add(load_part(x + i, k - i), &most);
   }
-  const float largest = _mm512_reduce_max_ps(extent.most);
-  const float finite = _mm512_reduce_add_ps(extent.probe);
-  const bool usable = finite == 0 && largest > 0;
+  constexpr int kInfinity = 0x7f800000, kNan = 0x7fc00000;
+  const int bits = _mm512_reduce_max_epi32(most);
+  const bool finite = bits < kInfinity, usable = finite && bits > 0;
+  float largest;
+  __builtin_memcpy(&largest, finite ? &bits : &kNan, sizeof largest);
   const __m512 inverse = _mm512_set1_ps(usable ? 127.0f / largest : 0.0f);
   __m512i total = _mm512_setzero_si512();
   for (int64_t i = 0; i < layout.levels; i += kQ4Block) {
@@ -104,7 +108,7 @@ void prepare(const float* x, int64_t k, std::byte* row) {
     }
   }
   *reinterpret_cast<int32_t*>(row + layout.row_start()) = -128 * _mm512_reduce_add_epi32(total);
-  *reinterpret_cast<float*>(row + layout.scale()) = finite == 0 ? largest / 127.0f : finite;
+  *reinterpret_cast<float*>(row + layout.scale()) = largest / 127.0f;
 }
 
 void prepare_q8(const float* x, int64_t k, std::byte* row) { prepare<false, true>(x, k, row); }
