@@ -7,10 +7,12 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -24,6 +26,13 @@ class ThreadPool {
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // What comes to be read after the next region: while the workers wait for more, each brings the
+  // start of its part of the bytes into its second-level cache.
+  void read_ahead(std::span<const std::byte> bytes) {
+    ahead_.store(bytes.data(), std::memory_order_relaxed);
+    ahead_bytes_.store(bytes.size(), std::memory_order_relaxed);
+  }
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
@@ -63,6 +72,8 @@ class ThreadPool {
   std::atomic<Task> task_{nullptr};
   std::atomic<void*> context_{nullptr};
   std::atomic<int> caller_cpu_{-1};
+  std::atomic<const std::byte*> ahead_{nullptr};
+  std::atomic<size_t> ahead_bytes_{0};
   alignas(64) std::atomic<uint32_t> generation_{0};  // +1 per region; workers wait for a change
   alignas(64) std::atomic<int32_t> left_{0};         // indices that have not been run yet
   std::mutex failure_mutex_;

@@ -81,6 +81,22 @@ class PackedMatrices {
   std::vector<std::shared_ptr<const Buffer>> kept_, packed_;
 };
 
+// Tells every matrix which one a forward multiplies by after it.
+void link_in_order_of_use(const ModelConfig& config, Weights* weights) {
+  LinearWeight* last = nullptr;
+  for_each_tensor(
+      config,
+      [&](const TensorSpec& spec, auto& slot) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(slot)>, LinearWeight>) {
+          if (spec.use == MatrixUse::embedding) return;
+          if (last != nullptr) last->next = slot.data.get();
+          last = &slot;
+        }
+      },
+      *weights);
+  last->next = weights->layers.front().qkv.data.get();
+}
+
 }  // namespace
 
 Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend> backend,
@@ -124,6 +140,7 @@ Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend>
         }
       },
       w);
+  link_in_order_of_use(config, &w);
   matrices.write(options.packed_file, identity, backend->threads(), warnings);
   network.rope = std::make_unique<RopeTables>(*backend, config);
   network.config = std::move(config);

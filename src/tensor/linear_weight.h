@@ -27,6 +27,8 @@ struct LinearWeight {
   bool gated = false;       // packed for Epilogue::gated: activated and gate rows interleaved
   std::shared_ptr<const Buffer> data;
   std::shared_ptr<const Buffer> bias;  // in the backend's activation type, or null
+  // The matrix that a forward multiplies by next, or null: a hint for reading ahead.
+  const Buffer* next = nullptr;
 
   explicit operator bool() const { return data != nullptr; }
 };

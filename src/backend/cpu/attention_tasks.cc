@@ -11,6 +11,7 @@ namespace ettin::cpu {
 namespace {
 
 constexpr int64_t kFlopsPerNanosecond = 100;  // of one thread, about
+constexpr int64_t kOneQuery = 8;              // times as long for a query that has keys to itself
 constexpr int64_t kFewRows = 112;             // of a task, unless the sequence is shorter
 constexpr int64_t kTasksPerThread = 8;
 constexpr int64_t kPackedBytes = 8 * 1024 * 1024;  // of heads packed at once: they stay in cache
@@ -65,7 +66,7 @@ Plan make_plan(const AttentionKernels& kernels, int threads, const AttentionCall
     for (int64_t r = 0; r < length; r += rows) {
       const Part part = {n, r, std::min(rows, length - r), packed};
       const auto [from, to] = visible_keys(call.spec, past + r, end);
-      plan.flops += 4 * call.out.cols * part.rows * (to - from);
+      plan.flops += 4 * call.out.cols * (length == 1 ? kOneQuery : part.rows) * (to - from);
       plan.parts.push_back(part);
     }
   }

@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t kRowBlockBytes = 512 * 1024;  // stays in the second-level cache
 constexpr int64_t kMinTask = 4'000;             // ns
 constexpr int64_t kTasksPerThread = 16;
+constexpr int64_t kRunsPerThread = 4;
+constexpr int64_t kFewRows = 16;
 
 struct PreparedRows {
   const std::byte* data;
@@ -64,11 +66,11 @@ LinearCut cut_linear(int64_t rows, const LinearWeight& weight, int64_t tile_rows
   // One thread does about 150 operations and reads about 15 bytes in a nanosecond.
   const int64_t weights = weight.in_features * cut.panels * weight.panel_width;
   cut.nanoseconds = std::max(2 * rows * weights / 150, weights / 15);
-  // Few rows: one run of panels for each thread, which streams through memory. Many rows: enough
+  // Few rows: long runs of panels for each thread, which stream through memory. Many rows: enough
   // parts for an even load, none too small to be worth handing out.
   const int64_t useful = std::max(threads, cut.nanoseconds / (cut.row_blocks * kMinTask));
-  const int64_t wanted =
-      rows <= tile_rows ? threads : ceil_div(threads * kTasksPerThread, cut.row_blocks);
+  const int64_t wanted = rows <= tile_rows ? kRunsPerThread * threads
+                                           : ceil_div(threads * kTasksPerThread, cut.row_blocks);
   cut.panel_groups = std::clamp<int64_t>(std::min(useful, wanted), 1, cut.panels);
   return cut;
 }
@@ -98,6 +100,10 @@ void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue, Activati
   whole.coarse_activation = weight.format != WeightFormat::f32 && !weight.exact_activations;
   whole.out_stride = out.stride;
   whole.out_cols = out.cols;
+  // Many rows take their time over the weights; few wait for memory.
+  const bool ahead = weight.next != nullptr && x.rows <= kFewRows;
+  context.threads.read_ahead(ahead ? std::span(weight.next->data(), weight.next->size())
+                                   : std::span<const std::byte>());
   for_tasks(context.threads, cut.row_blocks * cut.panel_groups, cut.nanoseconds, [&](int64_t task) {
     const int64_t first_row = task / cut.panel_groups * cut.block_rows;
     const int64_t group = task % cut.panel_groups;
