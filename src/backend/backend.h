@@ -112,9 +112,14 @@ class Backend {
   virtual void embed(const LinearWeight& table, std::span<const int32_t> ids, View out) const = 0;
   // out = (x - mean) / sqrt(var + eps) * gain + bias; biased variance.  x, out [T, H], may alias
   virtual void layer_norm(ConstView x, const NormWeight& norm, View out) const = 0;
-  // y = x W^T + b, then the epilogue.  x [T, in], out [T, out or out / 2]; must not alias
-  virtual void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue,
-                      Activation activation, View out) const = 0;
+  // y = norm(x) W^T + b, then the epilogue; an empty norm changes nothing, any other gives the bits
+  // that layer_norm before it would.  x [T, in], out [T, out or out / 2]; must not alias
+  virtual void linear(ConstView x, const NormWeight& norm, const LinearWeight& weight,
+                      Epilogue epilogue, Activation activation, View out) const = 0;
+  void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue, Activation activation,
+              View out) const {
+    linear(x, NormWeight(), weight, epilogue, activation, out);
+  }
   // Rotates the query and key parts of qkv [T, 3H] in place: half rotation over the whole head.
   virtual void rope(View qkv, std::span<const int32_t> positions, const RopeTable& table,
                     int64_t heads) const = 0;

@@ -1,12 +1,15 @@
 // Every backend against `ref` in double over the table of op cases.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "backend/cpu/kernels.h"
 #include "backend/op_cases.h"
 #include "backend/ref/ref_backend.h"
 #include "backend/test_backends.h"
+#include "base/rng.h"
 #include "tensor/compare.h"
 
 namespace ettin {
@@ -112,6 +115,53 @@ TEST(Conformance, Q4) { check_format(WeightFormat::q4, false); }
 TEST(Conformance, WeightsOnly) {
   for (const WeightFormat f : {WeightFormat::bf16, WeightFormat::q8, WeightFormat::q4}) {
     check_format(f, true);
+  }
+}
+
+// A norm inside linear gives the bits of a norm before it, in every format.
+TEST(Conformance, NormInsideLinearEqualsNormBeforeIt) {
+  constexpr int64_t kRows = 19, kIn = 130, kOut = 70;  // of 130 columns two are not rotated
+  auto random = [stream = uint64_t{0}](int64_t n) mutable {
+    std::vector<float> v(static_cast<size_t>(n));
+    ++stream;
+    for (size_t i = 0; i < v.size(); ++i) {
+      v[i] = static_cast<float>(random_uniform(5, stream, i)) - 0.5f;
+    }
+    return v;
+  };
+  const std::vector<float> w = random(kOut * kIn), gain = random(kIn), bias = random(kIn);
+  const std::vector<float> x = random(kRows * kIn);
+  const auto stored = [](const std::vector<float>& v, std::vector<uint64_t> shape) {
+    StoredTensor t;
+    t.name = "t";
+    t.dtype = Dtype::f32;
+    t.shape = std::move(shape);
+    t.bytes = std::as_bytes(std::span(v));
+    return t;
+  };
+  const StoredTensor weight = stored(w, {kOut, kIn}), gains = stored(gain, {kIn});
+  const StoredTensor biases = stored(bias, {kIn});
+  for (const WeightFormat format :
+       {WeightFormat::f32, WeightFormat::bf16, WeightFormat::q8, WeightFormat::q4}) {
+    for (const bool exact : {false, true}) {
+      auto backends = cpu_backends(2, format, exact);
+      backends.push_back(make_ref_backend(Dtype::f32, format, exact, 2));
+      for (const auto& b : backends) {
+        SCOPED_TRACE(std::string(b->isa()) + " " + std::string(format_name(format)));
+        const LinearWeight packed = b->pack_matrix({{&weight}, {}}, MatrixUse::linear);
+        const NormWeight norm = b->pack_norm(gains, &biases, 1e-5);
+        Arena arena;
+        const View in = b->allocate(arena, kRows, kIn), normed = b->allocate(arena, kRows, kIn);
+        const View once = b->allocate(arena, kRows, kOut), twice = b->allocate(arena, kRows, kOut);
+        std::copy(x.begin(), x.end(), in.row<float>(0));
+        b->linear(in, norm, packed, Epilogue::store, Activation::identity, once);
+        b->layer_norm(in, norm, normed);
+        b->linear(normed, packed, Epilogue::store, Activation::identity, twice);
+        EXPECT_EQ(
+            0, std::memcmp(once.row<float>(0), twice.row<float>(0), kRows * kOut * sizeof(float)));
+        EXPECT_EQ(0, std::memcmp(in.row<float>(0), x.data(), x.size() * sizeof(float)));
+      }
+    }
   }
 }
 

@@ -42,8 +42,9 @@ inline void check_attention(ConstView qkv, std::span<const int64_t> starts, Atte
   }
 }
 
-inline void check_linear(ConstView x, const LinearWeight& weight, Epilogue epilogue,
-                         Activation activation, ConstView out) {
+inline void check_linear(ConstView x, const NormWeight& norm, const LinearWeight& weight,
+                         Epilogue epilogue, Activation activation, ConstView out) {
+  ETTIN_CHECK(!norm || norm.size == x.cols);
   const bool gated = epilogue == Epilogue::gated;
   ETTIN_CHECK(x.cols == weight.in_features && x.rows == out.rows);
   ETTIN_CHECK(gated == weight.gated);

@@ -40,7 +40,6 @@ View backbone_forward(const Network& network, const Batch& batch, std::span<KvCa
   std::vector<KvView> past(caches.size());
 
   const View x = b.allocate(arena, T, H);  // the residual stream
-  const View normed = b.allocate(arena, T, H);
   const View qkv = b.allocate(arena, T, 3 * H);
   const View seen = b.allocate(arena, T, H);  // what attention returns
   const View gated = b.allocate(arena, T, I);
@@ -54,22 +53,20 @@ View backbone_forward(const Network& network, const Batch& batch, std::span<KvCa
     const bool global = c.layer_is_global[static_cast<size_t>(i)];
     for (size_t n = 0; n < caches.size(); ++n) past[n] = caches[n]->layer(i);
 
-    if (l.attn_norm) b.layer_norm(x, l.attn_norm, normed);  // (T, H)
-    const ConstView a = l.attn_norm ? normed : x;
-    b.linear(a, l.qkv, Epilogue::store, Activation::identity, qkv);          // (T, 3H)
-    b.rope(qkv, batch.positions, global ? tables.global : tables.local, A);  // (T, 3H)
-    b.attention(qkv, batch.starts, c.attention(i), A, past, seen);           // (T, H)
+    b.linear(x, l.attn_norm, l.qkv, Epilogue::store, Activation::identity, qkv);  // (T, 3H)
+    b.rope(qkv, batch.positions, global ? tables.global : tables.local, A);       // (T, 3H)
+    b.attention(qkv, batch.starts, c.attention(i), A, past, seen);                // (T, H)
     if (!caches.empty()) b.kv_append(qkv, batch.starts, past);
     b.linear(seen, l.attn_out, Epilogue::add, Activation::identity, x);  // x += (T, H)
 
-    b.layer_norm(x, l.mlp_norm, normed);                                 // (T, H)
-    b.linear(normed, l.mlp_in, Epilogue::gated, c.activation, gated);    // (T, I)
-    b.linear(gated, l.mlp_out, Epilogue::add, Activation::identity, x);  // x += (T, H)
+    b.linear(x, l.mlp_norm, l.mlp_in, Epilogue::gated, c.activation, gated);  // (T, I)
+    b.linear(gated, l.mlp_out, Epilogue::add, Activation::identity, x);       // x += (T, H)
     if (trace) trace(i + 1, x);
   }
-  b.layer_norm(x, w.final_norm, normed);  // (T, H)
+  const View hidden = seen;
+  b.layer_norm(x, w.final_norm, hidden);  // (T, H)
   for (size_t n = 0; n < caches.size(); ++n) caches[n]->advance(sequence_length(n));
-  return normed;
+  return hidden;
 }
 
 }  // namespace ettin

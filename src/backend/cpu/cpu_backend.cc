@@ -97,20 +97,16 @@ class CpuBackend final : public Backend {
   void layer_norm(ConstView x, const NormWeight& norm, View out) const override {
     check({x, out});
     ETTIN_CHECK(x.cols == norm.size && out.cols == x.cols && out.rows == x.rows);
-    const float* gain = norm.gain->as<float>();
-    const float* bias = norm.bias ? norm.bias->as<float>() : nullptr;
-    for_rows(x.rows, x.cols, [&](int64_t t) {
-      rows_.layer_norm(x.row<float>(t), gain, bias, static_cast<float>(norm.eps), x.cols,
-                       out.row<float>(t));
-    });
+    for_rows(x.rows, x.cols,
+             [&](int64_t t) { rows_.layer_norm(x.row<float>(t), norm, out.row<float>(t)); });
   }
 
-  void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue, Activation activation,
-              View out) const override {
+  void linear(ConstView x, const NormWeight& norm, const LinearWeight& weight, Epilogue epilogue,
+              Activation activation, View out) const override {
     check({x, out});
-    check_linear(x, weight, epilogue, activation, out);
+    check_linear(x, norm, weight, epilogue, activation, out);
     ETTIN_CHECK(weight.panel_width == matrix_.panel_width);
-    cpu::linear(x, weight, epilogue, activation, out, {matrix_, isa_, threads_});
+    cpu::linear(x, norm, weight, epilogue, activation, out, {matrix_, rows_, isa_, threads_});
   }
 
   void rope(View qkv, std::span<const int32_t> positions, const RopeTable& table,

@@ -48,7 +48,7 @@ inline void finish_vector(__m512 v, float* out, __m512i* most) {
   _mm512_store_ps(out, v);
 }
 
-// rotate_row (tensor/hadamard.h) in its order of operations.
+// rotate_row (tensor/hadamard.h) in its order of operations; may be in place.
 __m512i rotate(const float* x, int64_t k, float* out) {
   __m512i most = _mm512_setzero_si512();
   int64_t i = 0;

@@ -31,7 +31,7 @@ struct DotKernels {
   int64_t (*panels_at_once)(int64_t rows, int64_t left);
   // Bytes of a prepared row.
   int64_t (*row_bytes)(int64_t k);
-  // Rotates and rounds a row as the format says.
+  // Rotates and rounds a row as the format says. x may lie at the start of thread_scratch.
   void (*prepare)(const float* x, int64_t k, std::byte* row);
   // sums = rows times panels, scales included. rows <= max_rows, panels from panels_at_once.
   void (*multiply)(int64_t rows, int64_t panels, const DotArgs& args);

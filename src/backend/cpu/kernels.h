@@ -119,8 +119,7 @@ struct AttentionKernels {
 inline constexpr double kBf16AttentionError = 2.5e-2;
 
 struct RowKernels {
-  void (*layer_norm)(const float* x, const float* gain, const float* bias, float eps, int64_t n,
-                     float* out);
+  void (*layer_norm)(const float* x, const NormWeight& norm, float* out);  // may be in place
   // Rotates one head in place.
   void (*rotate)(float* x, const float* cos, const float* sin, int64_t half);
   void (*l2_normalize)(float* x, int64_t n);

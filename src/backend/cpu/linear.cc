@@ -22,27 +22,34 @@ struct PreparedRows {
   ptrdiff_t stride;  // bytes
 };
 
-// The rows as the weight's format multiplies them.
-PreparedRows prepare_rows(ConstView x, const LinearWeight& weight, const DotKernels* dot,
-                          ThreadPool& threads) {
+// The rows normalised, and as the weight's format multiplies them.
+PreparedRows prepare_rows(ConstView x, const NormWeight& norm, const LinearWeight& weight,
+                          const DotKernels* dot, const LinearContext& context) {
   const int64_t k = x.cols;
   const bool only_rotated = weight.format == WeightFormat::q8 && weight.exact_activations;
-  if (weight.format == WeightFormat::f32 || (weight.exact_activations && !only_rotated)) {
+  const bool floats = weight.format == WeightFormat::f32 || weight.exact_activations;
+  if (floats && !only_rotated && !norm) {
     return {x.data, x.stride * static_cast<ptrdiff_t>(sizeof(float))};
   }
   const int64_t stride =
       dot != nullptr ? dot->row_bytes(k) : k * static_cast<int64_t>(sizeof(float));
   std::byte* data = call_scratch(x.rows * stride);
-  for_rows(threads, x.rows, k, [&](int64_t t) {
+  for_rows(context.threads, x.rows, k, [&](int64_t t) {
+    const float* row = x.row<float>(t);
     std::byte* to = data + t * stride;
-    if (only_rotated) {
-      auto* floats = reinterpret_cast<float*>(to);
-      std::copy_n(x.row<float>(t), k, floats);
-      rotate_row(std::span(floats, to_size(k)));
+    auto* to_floats = reinterpret_cast<float*>(to);
+    if (norm) {
+      float* normed = floats ? to_floats : thread_scratch(round_up(k, 16));
+      context.row_kernels.layer_norm(row, norm, normed);
+      row = normed;
+    }
+    if (floats) {
+      if (!norm) std::copy_n(row, k, to_floats);
+      if (only_rotated) rotate_row(std::span(to_floats, to_size(k)));
     } else if (dot != nullptr) {
-      dot->prepare(x.row<float>(t), k, to);
+      dot->prepare(row, k, to);  // may work in the same scratch memory
     } else {
-      round_row(weight.format, x.row<float>(t), k, reinterpret_cast<float*>(to));
+      round_row(weight.format, row, k, to_floats);
     }
   });
   return {data, stride};
@@ -77,13 +84,13 @@ LinearCut cut_linear(int64_t rows, const LinearWeight& weight, int64_t tile_rows
 
 }  // namespace
 
-void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue, Activation activation,
-            View out, const LinearContext& context) {
+void linear(ConstView x, const NormWeight& norm, const LinearWeight& weight, Epilogue epilogue,
+            Activation activation, View out, const LinearContext& context) {
   if (x.rows == 0) return;
   const MatrixKernels& kernels = context.kernels;
   const DotKernels* dot =
       weight.exact_activations ? nullptr : dot_kernels(context.isa, weight.format);
-  const PreparedRows rows = prepare_rows(x, weight, dot, context.threads);
+  const PreparedRows rows = prepare_rows(x, norm, weight, dot, context);
   const LinearCut cut =
       cut_linear(x.rows, weight, dot != nullptr ? dot->max_rows : kernels.max_rows, rows.stride,
                  context.threads.size());

@@ -256,7 +256,7 @@ void round_row(WeightFormat format, const float* x, int64_t k, float* out) {
   auto* levels = reinterpret_cast<int8_t*>(out) + 3 * k;
   if (format == WeightFormat::q8) {
     float* rotated = thread_scratch(k);
-    std::copy_n(x, k, rotated);
+    if (x != rotated) std::copy_n(x, k, rotated);
     rotate_row(std::span(rotated, to_size(k)));
     x = rotated;
   }

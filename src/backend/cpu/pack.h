@@ -31,7 +31,7 @@ std::shared_ptr<const Buffer> pack_bias(const std::vector<const StoredTensor*>& 
 void unpack_row(const LinearWeight& weight, int64_t row, float* out);
 
 // A row of activations as the format rounds it, in fp32, for instruction sets without DotKernels.
-// Of q8 it stays rotated, as the weights are.
+// Of q8 it stays rotated, as the weights are. x may lie at the start of thread_scratch.
 void round_row(WeightFormat format, const float* x, int64_t k, float* out);
 
 int64_t panel_bytes(WeightFormat format, int64_t in_features, int64_t panel_width);

@@ -18,9 +18,11 @@ HWY_BEFORE_NAMESPACE();
 namespace ettin::HWY_NAMESPACE {
 namespace {
 
-void layer_norm(const float* x, const float* gain, const float* bias, float eps, int64_t n,
-                float* out) {
+void layer_norm(const float* x, const NormWeight& norm, float* out) {
   const FloatTag d;
+  const int64_t n = norm.size;
+  const auto* gain = norm.gain->as<float>();
+  const float* bias = norm.bias ? norm.bias->as<float>() : nullptr;
   auto sum = hn::Zero(d);
   for (int64_t c = 0; c < n; c += kLanes) sum = hn::Add(sum, load_part(x + c, n - c));
   const float mean = sum_of(sum) / static_cast<float>(n);
@@ -32,7 +34,7 @@ void layer_norm(const float* x, const float* gain, const float* bias, float eps,
     squares = hn::MulAdd(v, v, squares);
   }
   const float variance = sum_of(squares) / static_cast<float>(n);
-  const auto scale = hn::Set(d, 1.0f / std::sqrt(variance + eps));
+  const auto scale = hn::Set(d, 1.0f / std::sqrt(variance + static_cast<float>(norm.eps)));
   for (int64_t c = 0; c < n; c += kLanes) {
     const auto v = hn::Mul(hn::Sub(load_part(x + c, n - c), center), scale);
     auto y = hn::Mul(v, load_part(gain + c, n - c));

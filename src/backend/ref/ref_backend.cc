@@ -111,10 +111,16 @@ class RefBackend final : public Backend {
     }
   }
 
-  void linear(ConstView x, const LinearWeight& weight, Epilogue epilogue, Activation activation,
-              View out) const override {
+  void linear(ConstView x, const NormWeight& norm, const LinearWeight& weight, Epilogue epilogue,
+              Activation activation, View out) const override {
     check({x, out});
-    check_linear(x, weight, epilogue, activation, out);
+    check_linear(x, norm, weight, epilogue, activation, out);
+    if (norm) {
+      Arena arena;
+      const View normed = allocate(arena, x.rows, x.cols);
+      layer_norm(x, norm, normed);
+      return linear(normed, NormWeight(), weight, epilogue, activation, out);
+    }
     const T* w = weight.data->template as<T>();
     const T* bias = weight.bias ? weight.bias->template as<T>() : nullptr;
     const int64_t in = weight.in_features;
