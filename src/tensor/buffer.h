@@ -1,4 +1,4 @@
-// 64-byte aligned memory (2 MiB aligned and on huge pages when it is large), or a part of memory
+// 64-byte aligned memory, when it is large on huge pages but for its last part; or a part of memory
 // that somebody else keeps alive: a mapped file.
 #pragma once
 
