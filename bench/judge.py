@@ -217,6 +217,20 @@ class Results:
         return said
 
 
+class Files(Results):
+    """Several files of measurements. A row is judged on one of them, the last that measured it: what
+    was not timed in turns is never compared."""
+
+    def __init__(self, paths):
+        super().__init__(paths)
+        self.parts = [Results([path]) for path in paths]
+
+    def judge(self, row):
+        named = [part for part in self.parts
+                 if any(each["name"] == row["name"] for run in part.runs for each in run["rows"])]
+        return (named or self.parts)[-1].judge(row)
+
+
 def least(lines):
     return min(line["min_ms"] for line in lines.values())
 

@@ -98,6 +98,21 @@ class Rows(unittest.TestCase):
 
 
 class Judging(unittest.TestCase):
+    def test_a_later_file_replaces_its_own_rows_only(self):
+        """Rows r and s share ettin's time; the later file measured s alone."""
+        wanted = {name: row(name=name, peers=["ort fp32-nohead"]) for name in "rs"}
+        first = Lines().ours(1, 10).peer("ort fp32-nohead", 1, 30)
+        later = Lines().ours(1, 5).peer("ort fp32-nohead", 1, 20)
+        first.lines[0]["rows"] = list(wanted.values())
+        later.lines[0]["rows"] = [wanted["s"]]
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [pathlib.Path(folder) / name for name in ("first", "later")]
+            for path, lines in zip(paths, (first, later)):
+                path.write_text("".join(json.dumps(line) + "\n" for line in lines.lines))
+            files = judge.Files(paths)
+        self.assertEqual(files.judge(wanted["r"]).best, 3)
+        self.assertEqual(files.judge(wanted["s"]).best, 4)
+
     def test_ratio(self):
         lines = Lines()
         lines.ours(1, 10, median=12).peer("ort fp32-nohead", 1, 30, median=36)
