@@ -13,18 +13,20 @@
 namespace ettin::cli {
 namespace {
 
-Status run_command(const CommandEntry& entry, const std::vector<std::string>& args,
-                   const std::string& program, Console& console) {
+// The exit code of a run that did what it was asked.
+Result<int> run_command(const CommandEntry& entry, const std::vector<std::string>& args,
+                        const std::string& program, Console& console) {
   if (has_option(args, "--help") || has_option(args, "-h")) {
     console.write(command_help(console, program, entry));
-    return {};
+    return 0;
   }
   const std::unique_ptr<Command> command = entry.make();
   command->program = program;
   Flags flags;
   command->add_flags(flags);
   ETTIN_RETURN_IF_ERROR(parse_flags(args, flags));
-  return command->run(console);
+  ETTIN_RETURN_IF_ERROR(command->run(console));
+  return command->differs ? 1 : 0;
 }
 
 Status unknown_command(const std::string& word, const std::string& program) {
@@ -38,8 +40,8 @@ Status unknown_command(const std::string& word, const std::string& program) {
                     : fmt::format("{} help lists the commands", program));
 }
 
-Status dispatch(const std::vector<std::string>& args, const std::string& program,
-                Console& console) {
+Result<int> dispatch(const std::vector<std::string>& args, const std::string& program,
+                     Console& console) {
   if (args.empty()) return run_command(*find_command("demo"), args, program, console);
   const std::string& word = args[0];
   const std::vector<std::string> rest(args.begin() + 1, args.end());
@@ -94,12 +96,13 @@ bool wants_json(const std::vector<std::string>& args) {
 
 int run_program(const std::vector<std::string>& args, const std::string& program,
                 Console& console) {
-  Status status = dispatch(args, program, console);
+  const Result<int> answer = dispatch(args, program, console);
+  Status status = answer.status();
   // What was written before a failure is still an answer.
   const Status flushed = console.flush();
   if (status.ok()) status = flushed;
   if (!status.ok()) console.error(status, wants_json(args));
-  return exit_code(status.code());
+  return status.ok() ? *answer : exit_code(status.code());
 }
 
 }  // namespace ettin::cli

@@ -62,7 +62,7 @@ class Quantize : public Command {
     ETTIN_ASSIGN_OR_RETURN(const std::string from, find_model(folders_[0]));
     const std::string& to = folders_[1];
     // A file of texts that cannot be opened is found before the work.
-    if (!report_.empty()) ETTIN_RETURN_IF_ERROR(TextReader::open(texts()).status());
+    if (!report_.empty()) ETTIN_RETURN_IF_ERROR(TextReader::open_file(report_).status());
     if (!report_only_) ETTIN_RETURN_IF_ERROR(write_model(console, from, to));
     ETTIN_ASSIGN_OR_RETURN(Json facts, quantization_facts(from, to));
     if (!report_.empty()) {
@@ -79,13 +79,6 @@ class Quantize : public Command {
   }
 
  private:
-  TextFlags texts() const {
-    TextFlags flags;
-    flags.input = report_;
-    flags.lines = !report_.ends_with(".jsonl") && !report_.ends_with(".json");
-    return flags;
-  }
-
   Status write_model(Console& console, const std::string& from, const std::string& to) const {
     const std::optional<WeightFormat> format = format_from_name(dtype_);
     if (!format || *format < WeightFormat::bf16) {
@@ -109,7 +102,7 @@ class Quantize : public Command {
     console.draw_progress("loading both models");
     ETTIN_ASSIGN_OR_RETURN(QuantizationReport report,
                            QuantizationReport::open(from, to, model_.options()));
-    ETTIN_ASSIGN_OR_RETURN(TextReader reader, TextReader::open(texts()));
+    ETTIN_ASSIGN_OR_RETURN(TextReader reader, TextReader::open_file(report_));
     Progress progress(console);
     for (size_t done = 0;;) {
       ETTIN_ASSIGN_OR_RETURN(const std::vector<Record> records, reader.next(kTextsAtOnce));

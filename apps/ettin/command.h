@@ -28,7 +28,9 @@ class Command {
   // Called once, after the flags are set. Standard output is flushed by the caller.
   virtual Status run(Console& console) = 0;
 
-  bool json = false;              // every command has --json
+  bool json = false;  // every command has --json
+  // The answer of a command that compares is no: no error, but exit code 1.
+  bool differs = false;
   std::string program = "ettin";  // how the program was called, for text that names commands
 };
 
@@ -53,6 +55,8 @@ std::unique_ptr<Command> make_tokenize();
 std::unique_ptr<Command> make_detokenize();
 std::unique_ptr<Command> make_inspect();
 std::unique_ptr<Command> make_quantize();
+std::unique_ptr<Command> make_diff();
+std::unique_ptr<Command> make_verify();
 std::unique_ptr<Command> make_forward();
 std::unique_ptr<Command> make_bench();
 std::unique_ptr<Command> make_demo();

@@ -14,6 +14,8 @@ std::span<const CommandEntry> command_table() {
       {"detokenize", "token ids to text", make_detokenize},
       {"inspect", "what a model folder holds", make_inspect},
       {"quantize", "a smaller copy of a model, and what it cost", make_quantize},
+      {"diff", "how two models differ, tensor by tensor", make_diff},
+      {"verify", "whether two models give the same answers", make_verify},
       {"forward", "token ids to hidden states and logits", make_forward},
       {"bench", "how fast a model runs here", make_bench},
       {"demo", "encoder and decoder on one text", make_demo},

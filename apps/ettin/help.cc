@@ -84,7 +84,7 @@ std::string program_help(const Console& console, std::string_view program) {
   }
   out += fmt::format("\n{}", heading("exit codes"));
   for (const auto& [code, text] :
-       {std::pair{"0", "done"}, std::pair{"1", "failed while running"},
+       {std::pair{"0", "done"}, std::pair{"1", "failed while running; diff and verify: no"},
         std::pair{"2", "wrong usage: a command, option or text that cannot be used"},
         std::pair{"3", "a model or file does not exist"},
         std::pair{"5", "a model's files are damaged or contradict each other"},

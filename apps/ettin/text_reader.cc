@@ -94,6 +94,13 @@ Result<Record> TextReader::parse(std::string line) const {
   return record;
 }
 
+Result<TextReader> TextReader::open_file(const std::string& path) {
+  TextFlags flags;
+  flags.input = path;
+  flags.lines = !path.ends_with(".jsonl") && !path.ends_with(".json");
+  return open(flags);
+}
+
 Result<std::vector<Record>> TextReader::next(size_t most) {
   if (!failure_.ok()) return failure_;
   std::vector<Record> records;

@@ -42,6 +42,8 @@ struct TextFlags {
 class TextReader {
  public:
   static Result<TextReader> open(const TextFlags& flags);
+  // One text a line, or the records of a .jsonl or .json file.
+  static Result<TextReader> open_file(const std::string& path);
 
   // At most `most` further records, empty at the end; fewer rather than wait for a slow writer.
   Result<std::vector<Record>> next(size_t most);

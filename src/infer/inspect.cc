@@ -16,24 +16,6 @@ namespace {
 
 Json optional_id(const std::optional<int32_t>& id) { return id ? Json(*id) : Json(nullptr); }
 
-std::string_view activation_name(Activation a) {
-  switch (a) {
-    case Activation::identity:
-      return "identity";
-    case Activation::gelu:
-      return "gelu";
-    case Activation::gelu_tanh:
-      return "gelu_tanh";
-    case Activation::silu:
-      return "silu";
-    case Activation::relu:
-      return "relu";
-    case Activation::tanh:
-      return "tanh";
-  }
-  return "?";
-}
-
 Json model_section(const Session& session) {
   const ModelConfig& c = session.config();
   return {{"directory", session.info().directory},

@@ -8,10 +8,9 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
-#include "formats/hf_config.h"
 #include "infer/bench_hooks.h"
 #include "infer/encode.h"
-#include "model/find_tensors.h"
+#include "model/model_folder.h"
 
 namespace ettin {
 namespace {
@@ -29,24 +28,6 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-struct Folder {
-  ModelConfig config;
-  TensorSource source;
-  std::vector<FoundTensor> plan;  // points into the source
-};
-
-Result<Folder> read_folder(const std::string& directory) {
-  std::vector<std::string> ignored;
-  LoadOptions load;
-  load.allow_extra_tensors = true;
-  Folder folder;
-  ETTIN_ASSIGN_OR_RETURN(const HfConfig file, read_hf_config(directory));
-  ETTIN_ASSIGN_OR_RETURN(folder.config, resolve_config(file, &ignored));
-  ETTIN_ASSIGN_OR_RETURN(folder.source, TensorSource::open(directory));
-  ETTIN_ASSIGN_OR_RETURN(folder.plan, find_tensors(folder.config, folder.source, load, &ignored));
-  return folder;
-}
-
 Result<uint64_t> bytes_on_disk(const TensorSource& source) {
   uint64_t bytes = 0;
   for (const std::string& path : source.files()) {
@@ -57,7 +38,7 @@ Result<uint64_t> bytes_on_disk(const TensorSource& source) {
 }
 
 // The format of each group of matrices.
-Json formats_of(const Folder& folder) {
+Json formats_of(const ModelFolder& folder) {
   Json formats = {{"embedding", nullptr}, {"layers", nullptr}, {"head", nullptr}};
   for (const FoundTensor& found : folder.plan) {
     if (found.spec.is_norm) continue;
@@ -107,7 +88,8 @@ Result<Json> time_in_turns(const Model& a, const Model& b, int64_t tokens, const
 
 Result<Json> quantization_facts(const std::string& original, const std::string& quantized) {
   ETTIN_ASSIGN_OR_RETURN(const TensorSource before, TensorSource::open(original));
-  ETTIN_ASSIGN_OR_RETURN(const Folder folder, read_folder(quantized));
+  std::vector<std::string> ignored;
+  ETTIN_ASSIGN_OR_RETURN(const ModelFolder folder, read_model_folder(quantized, &ignored));
   ETTIN_ASSIGN_OR_RETURN(const WeightFormat format,
                          stored_format(folder.config, folder.source, {}));
   uint64_t data = 0;

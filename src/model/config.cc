@@ -155,6 +155,24 @@ Status resolve_labels(const HfConfig& file, ModelConfig* c) {
 
 }  // namespace
 
+std::string_view activation_name(Activation a) {
+  switch (a) {
+    case Activation::identity:
+      return "identity";
+    case Activation::gelu:
+      return "gelu";
+    case Activation::gelu_tanh:
+      return "gelu_tanh";
+    case Activation::silu:
+      return "silu";
+    case Activation::relu:
+      return "relu";
+    case Activation::tanh:
+      return "tanh";
+  }
+  return "?";
+}
+
 std::string_view head_name(Head head) {
   switch (head) {
     case Head::none:

@@ -17,6 +17,7 @@ namespace ettin {
 // What stands on top of the backbone.
 enum class Head : uint8_t { none, language_model, sequence_classification, token_classification };
 std::string_view head_name(Head head);
+std::string_view activation_name(Activation activation);
 
 struct ModelConfig {
   Arm arm = kEncoder;
