@@ -55,6 +55,7 @@ std::unique_ptr<Command> make_tokenize();
 std::unique_ptr<Command> make_detokenize();
 std::unique_ptr<Command> make_inspect();
 std::unique_ptr<Command> make_quantize();
+std::unique_ptr<Command> make_convert();
 std::unique_ptr<Command> make_diff();
 std::unique_ptr<Command> make_verify();
 std::unique_ptr<Command> make_forward();

@@ -14,6 +14,7 @@ std::span<const CommandEntry> command_table() {
       {"detokenize", "token ids to text", make_detokenize},
       {"inspect", "what a model folder holds", make_inspect},
       {"quantize", "a smaller copy of a model, and what it cost", make_quantize},
+      {"convert", "a model in another layout or floating type", make_convert},
       {"diff", "how two models differ, tensor by tensor", make_diff},
       {"verify", "whether two models give the same answers", make_verify},
       {"forward", "token ids to hidden states and logits", make_forward},

@@ -37,10 +37,7 @@ struct Rows {
   }
 
   void read(int64_t row, std::span<double> out) const {
-    for (const StoredMatrix& m : blocks) {
-      if (row < m.out_features()) return read_row(m, row, out);
-      row -= m.out_features();
-    }
+    if (!blocks.empty()) return read_row(blocks, row, out);
     for (const StoredTensor* t : vectors) {
       const size_t n = t->element_count();
       read_elements(*t, 0, out.first(n));

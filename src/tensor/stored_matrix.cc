@@ -73,6 +73,14 @@ void read_row(const StoredMatrix& matrix, int64_t row, std::span<double> out) {
   read_any(matrix, row, out);
 }
 
+void read_row(std::span<const StoredMatrix> blocks, int64_t row, std::span<double> out) {
+  for (const StoredMatrix& m : blocks) {
+    if (row < m.out_features()) return read_row(m, row, out);
+    row -= m.out_features();
+  }
+  ETTIN_CHECK(false);
+}
+
 float read_row_q8(const StoredMatrix& matrix, int64_t row, std::span<int8_t> out) {
   if (!matrix.quantized()) {
     std::vector<float> wide(out.size());

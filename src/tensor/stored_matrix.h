@@ -35,6 +35,9 @@ struct StoredMatrix {
 void read_row(const StoredMatrix& matrix, int64_t row, std::span<float> out);
 void read_row(const StoredMatrix& matrix, int64_t row, std::span<double> out);
 
+// Row `row` of matrices stacked on each other.
+void read_row(std::span<const StoredMatrix> blocks, int64_t row, std::span<double> out);
+
 // Row `row` as q8: as stored, or rotated and rounded by the rule of tensor/quantize.h. Returns its
 // scale.
 // Precondition: the matrix is floating or q8.

@@ -17,6 +17,7 @@ import torch
 import transformers
 
 import cases
+import converted
 import engine
 import hub
 import report
@@ -125,6 +126,8 @@ def run_case(case, work, ettin, tokenizer_json):
             compare_greedy(case, folder, ettin, double, row)
         if case.head == cases.MASKED and case.shape.published and tokenizer_json.is_file():
             compare_fill_mask(case, folder, ettin, tokenizer_json, row)
+        if not case.shape.published:
+            converted.check(case, folder, ettin.program, row["problems"])
     except engine.EngineError as error:
         row["problems"].append(f"ettin: {error}")
     if not row["problems"]:

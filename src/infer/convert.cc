@@ -1,0 +1,104 @@
+#include "infer/convert.h"
+
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "infer/new_folder.h"
+#include "model/model_folder.h"
+#include "model/save_floating.h"
+
+namespace ettin {
+namespace {
+
+constexpr const char* kGenerationConfig = "generation_config.json";
+
+std::string_view torch_name(Dtype dtype) {
+  return dtype == Dtype::f16 ? "float16" : dtype == Dtype::bf16 ? "bfloat16" : "float32";
+}
+
+Dtype own_dtype(const ModelFolder& folder) {
+  std::set<Dtype> found;
+  for (const StoredTensor& t : folder.source.tensors()) found.insert(t.dtype);
+  const Dtype one = found.size() == 1 ? *found.begin() : Dtype::f32;
+  return one == Dtype::f16 || one == Dtype::bf16 ? one : Dtype::f32;
+}
+
+Result<std::string> architecture(const Arm& arm, Head head) {
+  const bool causal = arm.direction == Direction::causal;
+  const std::string family = causal ? "ModernBertDecoder" : "ModernBert";
+  switch (head) {
+    case Head::none:
+      return family + "Model";
+    case Head::language_model:
+      return family + (causal ? "ForCausalLM" : "ForMaskedLM");
+    case Head::sequence_classification:
+    case Head::token_classification:
+      break;
+  }
+  return Status(
+      StatusCode::unsupported,
+      fmt::format("a model with the head {} cannot change its kind", head_name(head)),
+      "the two kinds read labels at different tokens: convert the model it was made from");
+}
+
+// What the two classes default to differently is written out.
+Status change_arm(const ModelConfig& config, const Arm& arm, Json* file) {
+  ETTIN_ASSIGN_OR_RETURN(const std::string name, architecture(arm, config.head));
+  const bool causal = arm.direction == Direction::causal;
+  Json& json = *file;
+  json["architectures"] = {name};
+  json["model_type"] = causal ? "modernbert-decoder" : "modernbert";
+  if (!json.contains("rope_parameters")) {
+    json["global_rope_theta"] = config.global_rope_theta;
+    json["local_rope_theta"] = config.local_rope_theta;
+  }
+  json.erase("sliding_window");
+  json["local_attention"] = 2 * config.window_each_side;
+  if (json.contains("causal_mask")) json["causal_mask"] = causal;
+  return {};
+}
+
+Status write_config(const std::string& from, const NewFolder& folder, const ModelConfig& config,
+                    const Arm& arm, Dtype dtype) {
+  ETTIN_ASSIGN_OR_RETURN(Json json, parse_json_file(join_path(from, "config.json")));
+  json.erase("quantization_config");
+  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(dtype);
+  if (arm != config.arm) ETTIN_RETURN_IF_ERROR(change_arm(config, arm, &json));
+  ETTIN_RETURN_IF_ERROR(
+      write_file_atomic(join_path(folder.path(), "config.json"), dump_json(json, 2) + "\n"));
+  const std::string generation = join_path(folder.path(), kGenerationConfig);
+  if (arm.direction != Direction::causal) {
+    std::error_code absent;
+    std::filesystem::remove(generation, absent);
+    return {};
+  }
+  if (file_exists(generation) || config.head != Head::language_model) return {};
+  Json defaults = {{"_from_model_config", true}};
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+    if (json.contains(key)) defaults[key] = json[key];
+  }
+  return write_file_atomic(generation, dump_json(defaults, 2) + "\n");
+}
+
+}  // namespace
+
+Status convert_folder(const std::string& from, const std::string& to, const ConvertOptions& options,
+                      std::vector<std::string>* warnings) {
+  ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(from, to, options.force));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFolder source, read_model_folder(from, warnings));
+  FloatingSave how;
+  how.dtype = options.dtype.value_or(own_dtype(source));
+  how.arm = options.arm.value_or(source.config.arm);
+  how.shard_bytes = options.shard_bytes;
+  ETTIN_RETURN_IF_ERROR(folder.copy_small_files());
+  ETTIN_RETURN_IF_ERROR(write_config(from, folder, source.config, how.arm, how.dtype));
+  ETTIN_RETURN_IF_ERROR(save_floating(source.config, source.plan, how, folder.path(), from));
+  return folder.move_to_target();
+}
+
+}  // namespace ettin
