@@ -74,8 +74,6 @@ int exit_code(StatusCode code) {
       return 3;
     case StatusCode::network_error:
       return 4;
-    case StatusCode::unavailable:
-      return 4;
     case StatusCode::bad_data:
       return 5;
     case StatusCode::io_error:

@@ -24,7 +24,6 @@ enum class StatusCode : uint8_t {
   too_long,          // an input has more tokens than the model has positions
   resource_limit,    // honouring the request would exceed a stated limit
   network_error,     // a server could not be reached, failed, or wants a permission
-  unavailable,       // a server cannot be reached, or refuses to answer
   internal,          // a bug in ettin
 };
 

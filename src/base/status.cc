@@ -22,8 +22,6 @@ std::string_view status_code_name(StatusCode code) {
       return "resource_limit";
     case StatusCode::network_error:
       return "network_error";
-    case StatusCode::unavailable:
-      return "unavailable";
     case StatusCode::internal:
       return "internal";
   }
