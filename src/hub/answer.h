@@ -39,8 +39,8 @@ std::optional<int> wanted_delay(const Answer& answer);
 bool is_passing_failure(int status);
 
 // What a refusal means. `repository` and `revision` were asked for; `path` may be empty.
-Status explain_refusal(const Answer& answer, std::string_view repository,
-                       std::string_view revision, std::string_view path, bool had_token);
+Status explain_refusal(const Answer& answer, std::string_view repository, std::string_view revision,
+                       std::string_view path, bool had_token);
 
 // `text` as a part of an address; slashes stay when `keep_slashes`.
 std::string percent_encoded(std::string_view text, bool keep_slashes);

@@ -18,7 +18,8 @@ namespace ettin {
 namespace {
 
 Status file_error(const std::string& path, std::string_view what) {
-  const std::string hint = errno == ENOSPC ? "free some space; what was fetched so far is kept" : "";
+  const std::string hint =
+      errno == ENOSPC ? "free some space; what was fetched so far is kept" : "";
   return Status(StatusCode::io_error,
                 fmt::format("{}: cannot {}: {}", path, what, std::strerror(errno)), hint);
 }

@@ -65,9 +65,8 @@ bool is_repository_path(std::string_view path) {
 
 bool is_blob_name(std::string_view etag) {
   return (etag.size() == 40 || etag.size() == 64) &&
-         std::all_of(etag.begin(), etag.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+         std::all_of(etag.begin(), etag.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 CachedRepository::CachedRepository(std::string_view cache, std::string_view repository)

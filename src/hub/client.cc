@@ -116,7 +116,8 @@ class FactsJob : public Job {
       if (const auto v = answer.header("x-linked-size"); !v.empty()) size = v;
     }
     if (etag.empty()) etag = outcome.last().header("etag");
-    if (size.empty() && outcome.last().status == 200) size = outcome.last().header("content-length");
+    if (size.empty() && outcome.last().status == 200)
+      size = outcome.last().header("content-length");
     file_.etag = plain_etag(etag);
     const std::string where = fmt::format("{}: {}", asked_.name.repository, asked_.path);
     if (commit.empty()) {

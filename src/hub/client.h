@@ -35,8 +35,8 @@ class HubClient {
                                            std::span<const std::string> paths) const;
   // The files' contents into blobs/ETAG.incomplete, going on where an earlier call stopped. They
   // are not checked here. `progress` hears how many bytes are there, those of earlier calls too.
-  Status fetch(const ModelName& name, const std::string& commit,
-               std::span<const RemoteFile> files, const CachedRepository& cache,
+  Status fetch(const ModelName& name, const std::string& commit, std::span<const RemoteFile> files,
+               const CachedRepository& cache,
                const std::function<void(uint64_t bytes)>& progress) const;
 
  private:
@@ -47,8 +47,8 @@ class HubClient {
   HubSettings settings_;
 };
 
-// Checks a file of blobs/ETAG.incomplete against its name and gives it that name. A file that is not
-// what it should be is removed.
+// Checks a file of blobs/ETAG.incomplete against its name and gives it that name. A file that is
+// not what it should be is removed.
 Status accept_blob(const CachedRepository& cache, const RemoteFile& file);
 
 }  // namespace ettin

@@ -66,9 +66,8 @@ const FamilyModel* find_short_name(std::string_view name) {
 // The hub's spelling of a repository whose name is written as the model card does.
 std::string hub_spelling(std::string_view repository) {
   for (const FamilyModel& model : kFamily) {
-    const std::string_view organisation =
-        model.repository.substr(0, model.repository.size() -
-                                       without_organisation(model.repository).size());
+    const std::string_view organisation = model.repository.substr(
+        0, model.repository.size() - without_organisation(model.repository).size());
     if (repository.starts_with(organisation) &&
         repository.substr(organisation.size()) == model.name) {
       return std::string(model.repository);

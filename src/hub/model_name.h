@@ -26,7 +26,8 @@ struct ModelName {
   bool operator==(const ModelName&) const = default;
 };
 
-// "org/name", a short name of the family, in either spelling and with or without "ettin-", each with
+// "org/name", a short name of the family, in either spelling and with or without "ettin-", each
+// with
 // "@revision" behind it or without. nullopt: not written like a name at all ("./x", "a/b/c").
 // not_found: a short name that the family does not have; the hint names the nearest of the family's
 // names and of `also_known`.

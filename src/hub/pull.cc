@@ -53,14 +53,14 @@ Status check_space(const CachedRepository& cache, std::span<const RemoteFile> fi
 
 // Brings the blobs that are missing; blobs of equal contents are one.
 Status fetch_blobs(const ModelName& name, const HubClient& client, const CachedRepository& cache,
-                   std::vector<RemoteFile> files, const PullOptions& options,
-                   PulledModel* pulled) {
+                   std::vector<RemoteFile> files, const PullOptions& options, PulledModel* pulled) {
   // All processes lock in this order, so none waits for another in a circle.
   std::sort(files.begin(), files.end(),
             [](const RemoteFile& a, const RemoteFile& b) { return a.etag < b.etag; });
-  files.erase(std::unique(files.begin(), files.end(),
-                          [](const RemoteFile& a, const RemoteFile& b) { return a.etag == b.etag; }),
-              files.end());
+  files.erase(
+      std::unique(files.begin(), files.end(),
+                  [](const RemoteFile& a, const RemoteFile& b) { return a.etag == b.etag; }),
+      files.end());
   std::erase_if(files, [&](const RemoteFile& file) { return blob_is_there(cache, file); });
   if (files.empty()) return {};
   std::vector<FileLock> locks;

@@ -22,7 +22,7 @@ struct PullProgress {
 
 struct PullOptions {
   WantedFiles wanted;
-  std::function<void(const PullProgress&)> progress;    // often, while files come
+  std::function<void(const PullProgress&)> progress;     // often, while files come
   std::function<void(std::string_view message)> notice;  // seldom: what is about to happen
 };
 

@@ -18,10 +18,10 @@ std::optional<double> Retries::next(const Outcome& outcome, bool progressed) {
 }
 
 Status unreachable(const std::string& endpoint, const std::string& trouble) {
-  return Status(StatusCode::network_error,
-                fmt::format("cannot reach {}: {}", endpoint,
-                            trouble.empty() ? "no answer" : trouble),
-                "check the network and HF_ENDPOINT; what was fetched so far is kept");
+  return Status(
+      StatusCode::network_error,
+      fmt::format("cannot reach {}: {}", endpoint, trouble.empty() ? "no answer" : trouble),
+      "check the network and HF_ENDPOINT; what was fetched so far is kept");
 }
 
 }  // namespace ettin

@@ -45,7 +45,8 @@ std::string expanded(const std::string& path, const std::string& home) {
 Result<std::string> find_token(const Environment& environment, const std::string& hub_home,
                                const std::string& home) {
   std::string from = "HF_TOKEN", token = environment("HF_TOKEN");
-  if (is_on(environment("HF_HUB_DISABLE_IMPLICIT_TOKEN"))) token.clear();
+  if (is_on(environment("HF_HUB_DISABLE_IMPLICIT_TOKEN")))
+    token.clear();
   else {
     if (token.empty()) {
       from = "HUGGING_FACE_HUB_TOKEN";
@@ -76,8 +77,8 @@ Result<HubSettings> hub_settings(const Environment& environment) {
     return value.empty() ? std::move(other) : std::move(value);
   };
   const std::string home = or_else(environment("HOME"), "/");
-  const std::string general = expanded(
-      or_else(environment("XDG_CACHE_HOME"), join_path(home, ".cache")), home);
+  const std::string general =
+      expanded(or_else(environment("XDG_CACHE_HOME"), join_path(home, ".cache")), home);
   const std::string hub_home =
       expanded(or_else(environment("HF_HOME"), join_path(general, "huggingface")), home);
   settings.cache = or_else(environment("HF_HUB_CACHE"), environment("HUGGINGFACE_HUB_CACHE"));

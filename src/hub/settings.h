@@ -10,10 +10,10 @@
 namespace ettin {
 
 struct HubSettings {
-  std::string cache;     // HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub
-  std::string endpoint;  // HF_ENDPOINT, without a slash at the end
-  std::string token;     // HF_TOKEN, else the file HF_HOME/token; may be empty
-  bool offline = false;  // HF_HUB_OFFLINE
+  std::string cache;         // HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub
+  std::string endpoint;      // HF_ENDPOINT, without a slash at the end
+  std::string token;         // HF_TOKEN, else the file HF_HOME/token; may be empty
+  bool offline = false;      // HF_HUB_OFFLINE
   int connect_seconds = 10;  // HF_HUB_ETAG_TIMEOUT: until a server answers
   int stall_seconds = 10;    // HF_HUB_DOWNLOAD_TIMEOUT: without a byte
 };

@@ -259,8 +259,8 @@ class Runner {
     ETTIN_ASSIGN_OR_RETURN(const std::optional<double> delay,
                            attempt.job().finished(attempt.outcome()));
     if (!delay) return {};
-    const auto wait = std::chrono::duration_cast<Clock::duration>(
-        std::chrono::duration<double>(*delay));
+    const auto wait =
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*delay));
     waiting_.push_back({&attempt.job(), Clock::now() + wait});
     return {};
   }

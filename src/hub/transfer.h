@@ -1,7 +1,7 @@
 // Requests over HTTP, several at once (library: libcurl).
 //
-// Redirects are followed here, one by one: a token goes to the host it is meant for and to no other,
-// HTTPS is never left for HTTP, and their number is limited.
+// Redirects are followed here, one by one: a token goes to the host it is meant for and to no
+// other, HTTPS is never left for HTTP, and their number is limited.
 #pragma once
 
 #include <cstddef>

@@ -12,8 +12,13 @@ constexpr std::string_view kOnnxEnd = ".onnx";
 
 // Files beside config.json that say how to compute.
 constexpr std::string_view kSettings[] = {
-    "tokenizer.json", "tokenizer_config.json",      "special_tokens_map.json", "modules.json",
-    "config.json",    "sentence_bert_config.json",  "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "modules.json",
+    "config.json",
+    "sentence_bert_config.json",
+    "generation_config.json",
     "config_sentence_transformers.json",
 };
 
@@ -22,8 +27,8 @@ struct OnnxFormat {
 };
 // transformers.js names files so. The order is that of "auto".
 constexpr OnnxFormat kOnnxFormats[] = {
-    {"fp32", ""},     {"fp16", "_fp16"}, {"q8", "_quantized"}, {"int8", "_int8"},
-    {"uint8", "_uint8"}, {"q4", "_q4"},  {"q4f16", "_q4f16"},  {"bnb4", "_bnb4"},
+    {"fp32", ""},        {"fp16", "_fp16"}, {"q8", "_quantized"}, {"int8", "_int8"},
+    {"uint8", "_uint8"}, {"q4", "_q4"},     {"q4f16", "_q4f16"},  {"bnb4", "_bnb4"},
 };
 
 class Listing {
@@ -62,8 +67,8 @@ class Listing {
       const std::string name = path.substr(slash + 1);
       const std::string safer = path.substr(0, slash + 1) + "model.safetensors";
       if (name == "config.json" ||
-          (with_weights && (name == "model.safetensors" ||
-                            (name == "pytorch_model.bin" && !has(safer))))) {
+          (with_weights &&
+           (name == "model.safetensors" || (name == "pytorch_model.bin" && !has(safer))))) {
         chosen->push_back(path);
       }
     }

@@ -16,8 +16,8 @@ struct WantedFiles {
   bool everything = false;     // all that the repository has
 };
 
-// Of `listed`, in the order in which they may become visible: what refers to other files comes after
-// them, and config.json last. `repository` is for messages.
+// Of `listed`, in the order in which they may become visible: what refers to other files comes
+// after them, and config.json last. `repository` is for messages.
 Result<std::vector<std::string>> choose_files(std::span<const std::string> listed,
                                               const WantedFiles& wanted,
                                               std::string_view repository);

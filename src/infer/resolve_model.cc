@@ -35,10 +35,11 @@ Result<std::string> resolve_model(const std::string& model, const ResolveOptions
   settings.offline = settings.offline || options.offline;
   if (auto found = find_in_cache(*name, settings, options.pull.wanted)) return *std::move(found);
   if (settings.offline) {
-    return Status(StatusCode::not_found,
-                  fmt::format("{}@{} is not in the cache {}, and the hub is not asked while offline",
-                              name->repository, name->revision, settings.cache),
-                  "leave out --offline or unset HF_HUB_OFFLINE, or pull it where a network is");
+    return Status(
+        StatusCode::not_found,
+        fmt::format("{}@{} is not in the cache {}, and the hub is not asked while offline",
+                    name->repository, name->revision, settings.cache),
+        "leave out --offline or unset HF_HUB_OFFLINE, or pull it where a network is");
   }
   ETTIN_ASSIGN_OR_RETURN(const PulledModel pulled, pull_model(*name, settings, options.pull));
   return pulled.directory;
