@@ -31,7 +31,7 @@ Status make_parents(const std::string& path) {
   return error ? failed(path, "make its folder", error) : Status();
 }
 
-Status remove_all(const std::string& path) {
+Status remove_tree(const std::string& path) {
   std::error_code error;
   fs::remove_all(path, error);
   return error ? failed(path, "remove", error) : Status();
@@ -140,10 +140,10 @@ Status CachedRepository::link(std::string_view commit, std::string_view path,
 
 Status CachedRepository::remove() const {
   for (const char* name : {"refs", "snapshots"}) {
-    ETTIN_RETURN_IF_ERROR(remove_all(join_path(folder_, name)));
+    ETTIN_RETURN_IF_ERROR(remove_tree(join_path(folder_, name)));
   }
-  ETTIN_RETURN_IF_ERROR(remove_all(folder_));
-  return remove_all(locks_);
+  ETTIN_RETURN_IF_ERROR(remove_tree(folder_));
+  return remove_tree(locks_);
 }
 
 Status CachedRepository::remove_revision(std::string_view commit) const {
@@ -153,7 +153,7 @@ Status CachedRepository::remove_revision(std::string_view commit) const {
     const std::string name = entry.path().lexically_relative(join_path(folder_, "refs")).string();
     if (commit_of(name) == commit) references.push_back(entry.path());
   }
-  for (const fs::path& reference : references) ETTIN_RETURN_IF_ERROR(remove_all(reference));
+  for (const fs::path& reference : references) ETTIN_RETURN_IF_ERROR(remove_tree(reference));
   std::vector<std::string> freed, used;
   const fs::path snapshots = join_path(folder_, "snapshots");
   for (const auto& entry : fs::recursive_directory_iterator(snapshots, error)) {
@@ -162,11 +162,11 @@ Status CachedRepository::remove_revision(std::string_view commit) const {
     const fs::path inside = entry.path().lexically_relative(snapshots);
     (*inside.begin() == fs::path(commit) ? freed : used).push_back(blob);
   }
-  ETTIN_RETURN_IF_ERROR(remove_all(snapshot(commit)));
-  ETTIN_RETURN_IF_ERROR(remove_all(fmt::format("{}/.no_exist/{}", folder_, commit)));
+  ETTIN_RETURN_IF_ERROR(remove_tree(snapshot(commit)));
+  ETTIN_RETURN_IF_ERROR(remove_tree(fmt::format("{}/.no_exist/{}", folder_, commit)));
   for (const std::string& name : freed) {
     if (is_blob_name(name) && std::find(used.begin(), used.end(), name) == used.end()) {
-      ETTIN_RETURN_IF_ERROR(remove_all(blob(name)));
+      ETTIN_RETURN_IF_ERROR(remove_tree(blob(name)));
     }
   }
   return {};
