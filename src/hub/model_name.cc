@@ -109,6 +109,7 @@ std::optional<std::string> nearest_family_name(std::string_view repository) {
   const std::string_view name = without_organisation(repository);
   std::vector<std::string_view> known;
   for (const FamilyModel& model : kFamily) {
+    if (repository == model.repository) return std::nullopt;  // spelt well, and not shown
     known.push_back(model.name);
     if (without_organisation(model.repository) != model.name) {
       known.push_back(without_organisation(model.repository));

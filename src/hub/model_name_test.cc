@@ -63,6 +63,12 @@ TEST(ModelName, OthersAreNoNames) {
   }
 }
 
+// A private or withdrawn repository of the family is not its own near miss.
+TEST(ModelName, WhatIsSpeltWellHasNoNearMiss) {
+  EXPECT_EQ(nearest_family_name("jhu-clsp/ettin-enc-from-dec-32m"), std::nullopt);
+  EXPECT_EQ(nearest_family_name("jhu-clsp/ettin-encodr-32m"), "ettin-encoder-32m");
+}
+
 TEST(ModelName, NearMissesAreNamed) {
   const auto typo = parse_model_name("ettin-encodr-32m");
   ASSERT_FALSE(typo.ok());

@@ -26,7 +26,7 @@ class HubCase(harness.CliTest):
         self.hub.repositories[NAME] = Repository(seedling())
         self.home = self.folder / "hf"
         self.env = {"HF_ENDPOINT": self.hub.endpoint, "HF_HOME": str(self.home),
-                    "HOME": str(self.folder), "HF_HUB_CACHE": "", "HF_TOKEN": "",
+                    "HOME": str(self.folder), "HF_HUB_CACHE": str(self.home / "hub"), "HF_TOKEN": "",
                     "HF_HUB_OFFLINE": "", "http_proxy": "", "https_proxy": "", "all_proxy": "",
                     "HTTP_PROXY": "", "HTTPS_PROXY": "", "ALL_PROXY": ""}
 
@@ -41,7 +41,9 @@ class HubCase(harness.CliTest):
         return json.loads(self.ok("pull", "--json", *args, env={**self.env, **env}))
 
     def refused(self, code, *args, **env):
-        return self.error(code, *args, env={**self.env, **env})
+        """The error of a run that ends with `code`; notices may come before it."""
+        text = self.fails(code, *args, "--json", env={**self.env, **env})
+        return json.loads(text.splitlines()[-1])["error"]
 
     def start(self, *args, **env):
         return subprocess.Popen([harness.ETTIN, *map(str, args)], stdout=subprocess.PIPE,
