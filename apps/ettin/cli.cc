@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/suggest.h"
 #include "command.h"
 #include "help.h"
 #include "parse.h"
-#include "suggest.h"
 
 namespace ettin::cli {
 namespace {
@@ -74,6 +74,8 @@ int exit_code(StatusCode code) {
       return 2;
     case StatusCode::not_found:
       return 3;
+    case StatusCode::network_error:
+      return 4;
     case StatusCode::bad_data:
       return 5;
     case StatusCode::io_error:

@@ -9,7 +9,8 @@
 
 namespace ettin::cli {
 
-// 0 ok, 1 failed while running, 2 wrong usage, 3 model or file not found, 5 bad model data.
+// 0 ok, 1 failed while running, 2 wrong usage, 3 model or file not found, 4 network or permission,
+// 5 bad model data.
 int exit_code(StatusCode code);
 
 // Runs what `args` (without the program's name) ask for. `program` is how it was called.

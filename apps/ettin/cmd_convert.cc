@@ -68,7 +68,7 @@ class Convert : public Command {
       return Status(StatusCode::invalid_argument, "convert needs two folders: MODEL and OUT",
                     "give the model's folder or name, then the folder to write");
     }
-    ETTIN_ASSIGN_OR_RETURN(const std::string from, find_model(folders_[0]));
+    ETTIN_ASSIGN_OR_RETURN(const std::string from, find_model(console, folders_[0]));
     const std::string& to = folders_[1];
     ConvertOptions options;
     ETTIN_ASSIGN_OR_RETURN(options.shard_bytes, parse_size(shard_size_));

@@ -59,8 +59,8 @@ class Diff : public Command {
     if (!(tolerance_ >= 0)) {
       return Status(StatusCode::invalid_argument, "--tolerance must be 0 or more");
     }
-    ETTIN_ASSIGN_OR_RETURN(const std::string a, find_model(folders_[0]));
-    ETTIN_ASSIGN_OR_RETURN(const std::string b, find_model(folders_[1]));
+    ETTIN_ASSIGN_OR_RETURN(const std::string a, find_model(console, folders_[0]));
+    ETTIN_ASSIGN_OR_RETURN(const std::string b, find_model(console, folders_[1]));
     if (!texts_.empty()) ETTIN_RETURN_IF_ERROR(TextReader::open_file(texts_).status());
     std::vector<std::string> warnings;
     ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_a, read_model_folder(a, &warnings));

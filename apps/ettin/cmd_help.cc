@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/suggest.h"
 #include "command.h"
 #include "help.h"
-#include "suggest.h"
 
 namespace ettin::cli {
 namespace {

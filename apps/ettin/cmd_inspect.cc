@@ -57,7 +57,8 @@ class Inspect : public Command {
   Status run(Console& console) override {
     std::string wanted = model_.model.empty() ? std::string(kDefaultEncoder) : model_.model;
     if (!models_.empty()) wanted = models_[0];
-    ETTIN_ASSIGN_OR_RETURN(const std::string directory, find_model(wanted));
+    ETTIN_ASSIGN_OR_RETURN(const std::string directory,
+                           find_model(console, wanted, model_.options()));
     console.draw_progress(fmt::format("reading {}", directory));
     const Result<Json> report = inspect_model(directory, model_.options());
     console.draw_progress("");

@@ -59,7 +59,7 @@ class Quantize : public Command {
     if (report_only_ && report_.empty()) {
       return Status(StatusCode::invalid_argument, "--report-only needs --report FILE");
     }
-    ETTIN_ASSIGN_OR_RETURN(const std::string from, find_model(folders_[0]));
+    ETTIN_ASSIGN_OR_RETURN(const std::string from, find_model(console, folders_[0]));
     const std::string& to = folders_[1];
     // A file of texts that cannot be opened is found before the work.
     if (!report_.empty()) ETTIN_RETURN_IF_ERROR(TextReader::open_file(report_).status());

@@ -44,8 +44,8 @@ class Verify : public Command {
 
   Status run(Console& console) override {
     ETTIN_RETURN_IF_ERROR(check_arguments());
-    ETTIN_ASSIGN_OR_RETURN(const std::string a, find_model(folders_[0]));
-    ETTIN_ASSIGN_OR_RETURN(const std::string b, find_model(against_));
+    ETTIN_ASSIGN_OR_RETURN(const std::string a, find_model(console, folders_[0]));
+    ETTIN_ASSIGN_OR_RETURN(const std::string b, find_model(console, against_));
     ETTIN_ASSIGN_OR_RETURN(TextReader reader, TextReader::open_file(texts_));
     ETTIN_RETURN_IF_ERROR(read_formats(a, b));
     ModelOptions how = model_.options();

@@ -7,7 +7,7 @@
 #include <concepts>
 #include <utility>
 
-#include "suggest.h"
+#include "base/suggest.h"
 
 namespace ettin::cli {
 namespace {

@@ -78,6 +78,8 @@ std::string program_help(const Console& console, std::string_view program) {
                   "every option by its name: ETTIN_THREADS=2 is --threads 2; the "
                   "command line wins"},
         std::pair{"ETTIN_MODELS", "folder with the models that are found by name"},
+        std::pair{"HF_HOME, HF_TOKEN",
+                  "the hub's cache and token, as in Python; HF_HUB_OFFLINE=1: no network"},
         std::pair{"ETTIN_ISA", "best instruction set to use, e.g. avx2"},
         std::pair{"NO_COLOR", "no colours; CLICOLOR_FORCE=1: colours even into a file"}}) {
     out += two_columns(fmt::format("  {}", name), text, 19, width);
@@ -87,6 +89,7 @@ std::string program_help(const Console& console, std::string_view program) {
        {std::pair{"0", "done"}, std::pair{"1", "failed while running; diff and verify: no"},
         std::pair{"2", "wrong usage: a command, option or text that cannot be used"},
         std::pair{"3", "a model or file does not exist"},
+        std::pair{"4", "the hub cannot be reached, or refuses"},
         std::pair{"5", "a model's files are damaged or contradict each other"},
         std::pair{"130, 141", "interrupted; the reader of the output went away"}}) {
     out += two_columns(fmt::format("  {}", code), text, 19, width);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/file.h"
+#include "infer/resolve_model.h"
+#include "pull_progress.h"
 
 namespace ettin::cli {
 namespace {
@@ -35,20 +37,22 @@ std::vector<std::string> model_folders() {
 
 }  // namespace
 
-Result<std::string> find_model(const std::string& model) {
+Result<std::string> find_model(Console& console, const std::string& model,
+                               const ModelOptions& how) {
   if (directory_exists(model)) return model;
-  const bool is_name = is_plain_file_name(model);
-  if (is_name) {
+  if (is_plain_file_name(model)) {
     for (const std::string& folder : model_folders()) {
       std::string path = join_path(folder, model);
       if (directory_exists(path)) return path;
     }
   }
-  return Status(StatusCode::not_found, fmt::format("there is no model \"{:.200}\"", model),
-                is_name ? fmt::format("no folder of that name here or in {}; ETTIN_MODELS may name "
-                                      "the folder that holds the models",
-                                      model_folders().front())
-                        : "give a folder with config.json, model.safetensors and tokenizer.json");
+  PullProgressLine line(console);
+  ResolveOptions resolve = resolve_options(how);
+  resolve.also_known = {kDefaultEncoder, kDefaultDecoder};
+  const WantedFiles wanted = resolve.pull.wanted;
+  resolve.pull = line.options();
+  resolve.pull.wanted = wanted;
+  return resolve_model(model, resolve);
 }
 
 void ModelFlags::add_compute_to(Flags& flags) {
@@ -63,9 +67,13 @@ void ModelFlags::add_compute_to(Flags& flags) {
 
 void ModelFlags::add_to(Flags& flags, std::string_view standard) {
   flags.group("model");
-  flags.option("--model", "DIR",
-               fmt::format("model folder, or the name of an embedded model [{}]", standard),
-               &model);
+  flags.option(
+      "--model", "MODEL",
+      fmt::format("folder, embedded model, ORG/NAME[@REVISION] on the hub, or a short name "
+                  "like ettin-encoder-32m [{}]",
+                  standard),
+      &model);
+  flags.toggle("--offline", "a model that is named comes from the cache or not at all", &offline);
   add_compute_to(flags);
   flags.option("--causal-window-keys", "N",
                "decoders: keys that a local layer sees; 64 is what transformers computes, 65 what "
@@ -92,6 +100,7 @@ ModelOptions ModelFlags::options() const {
   options.serialized_template = decoder_template == "serialized";
   options.allow_extra_tensors = allow_extra_tensors;
   options.keep_packed = keep_packed;
+  options.offline = offline;
   return options;
 }
 
@@ -108,7 +117,7 @@ Result<Model> ModelFlags::load_tokenizer(Console& console, std::string_view stan
 Result<Model> ModelFlags::load(Console& console, std::string_view standard,
                                const ModelOptions& how) const {
   const std::string wanted = model.empty() ? std::string(standard) : model;
-  ETTIN_ASSIGN_OR_RETURN(const std::string directory, find_model(wanted));
+  ETTIN_ASSIGN_OR_RETURN(const std::string directory, find_model(console, wanted, how));
   console.draw_progress(fmt::format("loading {}", directory));
   Result<Model> loaded = Model::load(directory, how);
   console.draw_progress("");

@@ -16,8 +16,10 @@ inline constexpr std::string_view kDefaultEncoder = "seedling-encoder";
 inline constexpr std::string_view kDefaultDecoder = "seedling-decoder";
 
 // The folder of a model: `model` itself when it is one, else a model of that name in ETTIN_MODELS,
-// beside the installed program, or in the source tree.
-Result<std::string> find_model(const std::string& model);
+// beside the installed program, or in the source tree; else a model of the hub, which is fetched
+// when the cache lacks it. `how` says which of its files are needed.
+Result<std::string> find_model(Console& console, const std::string& model,
+                               const ModelOptions& how = {});
 
 struct ModelFlags {
   std::string model;  // empty: the command's default
@@ -30,6 +32,7 @@ struct ModelFlags {
   std::string decoder_template = "bos";
   bool allow_extra_tensors = false;
   bool keep_packed = false;
+  bool offline = false;
 
   // `standard` names the embedded model used without --model.
   void add_to(Flags& flags, std::string_view standard);

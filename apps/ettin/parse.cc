@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <CLI/CLI.hpp>
 
-#include "suggest.h"
+#include "base/suggest.h"
 
 namespace ettin::cli {
 namespace {

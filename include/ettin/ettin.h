@@ -50,6 +50,7 @@ struct ModelOptions {
   bool keep_packed = false;
   // Without weights only tokenize() and detokenize() work, and loading is quick at any size.
   bool load_weights = true;
+  bool offline = false;  // a model that is named comes from the cache or not at all
 };
 
 // Facts about a loaded model.
@@ -88,8 +89,10 @@ struct ForwardOutput {
 
 class Model {
  public:
-  // Loads config.json, weights and tokenizer.json of a Hugging Face model directory.
-  static Result<Model> load(const std::string& directory, const ModelOptions& options = {});
+  // Loads config.json, weights and tokenizer.json of a Hugging Face model directory; or of a name:
+  // "ettin-encoder-32m", "org/name" or "org/name@revision" of the hub, from the cache that Python's
+  // huggingface_hub uses too. What the cache lacks is fetched, with a notice on standard error.
+  static Result<Model> load(const std::string& model, const ModelOptions& options = {});
   // A model of a published size ("17m" ... "1b") with random weights and no tokenizer: for timing.
   static Result<Model> random(std::string_view size, bool decoder, uint64_t seed,
                               const ModelOptions& options = {});

@@ -23,6 +23,7 @@ enum class StatusCode : uint8_t {
   unsupported,       // well-formed, but not something this build handles
   too_long,          // an input has more tokens than the model has positions
   resource_limit,    // honouring the request would exceed a stated limit
+  network_error,     // a server could not be reached, failed, or wants a permission
   internal,          // a bug in ettin
 };
 

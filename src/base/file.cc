@@ -59,11 +59,6 @@ std::string real_path(const std::string& path) {
   return p ? std::string(p.get()) : std::string();
 }
 
-std::string parent_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? std::string() : path.substr(0, slash);
-}
-
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, size_t max_bytes) {
@@ -152,9 +147,12 @@ Result<std::string> resolve_beneath(const std::string& directory, std::string_vi
   const std::string root = real_path(directory);
   const std::string target = real_path(path);
   if (root.empty() || target.empty()) return os_error(path, "resolve");
-  const std::string snapshots = parent_of(root);
-  const bool hub_cache = snapshots.ends_with("/snapshots");
-  const std::string allowed = (hub_cache ? parent_of(snapshots) : root) + "/";
+  // A cache's snapshots/COMMIT and the folders below it link to blobs beside `snapshots`.
+  const size_t snapshots = root.rfind("/snapshots/");
+  const std::string repository = root.substr(0, std::min(snapshots, root.size()));
+  const bool hub_cache = snapshots != std::string::npos &&
+                         repository.substr(repository.rfind('/') + 1).starts_with("models--");
+  const std::string allowed = (hub_cache ? repository : root) + "/";
   if (!target.starts_with(allowed)) {
     return Status(StatusCode::bad_data,
                   fmt::format("{}: symbolic link leaves the model directory", path),

@@ -20,6 +20,8 @@ std::string_view status_code_name(StatusCode code) {
       return "too_long";
     case StatusCode::resource_limit:
       return "resource_limit";
+    case StatusCode::network_error:
+      return "network_error";
     case StatusCode::internal:
       return "internal";
   }

@@ -4,12 +4,15 @@
 #include <fmt/format.h>
 
 #include "infer/encode.h"
+#include "infer/resolve_model.h"
 #include "infer/session.h"
 #include "infer/tasks/tasks.h"
 
 namespace ettin {
 
-Result<Model> Model::load(const std::string& directory, const ModelOptions& options) {
+Result<Model> Model::load(const std::string& model, const ModelOptions& options) {
+  ETTIN_ASSIGN_OR_RETURN(const std::string directory,
+                         resolve_model(model, resolve_options(options)));
   ETTIN_ASSIGN_OR_RETURN(std::shared_ptr<const Session> session, Session::load(directory, options));
   return Model(std::move(session));
 }

@@ -15,7 +15,8 @@ LAYERS = {
     "formats": ("base", "tensor"),
     "backend": ("base", "tensor"),
     "model": ("base", "tensor", "formats", "backend"),
-    "infer": ("base", "tensor", "text", "formats", "backend", "model"),
+    "hub": ("base",),
+    "infer": ("base", "tensor", "text", "formats", "backend", "model", "hub"),
 }
 # Public headers may include the standard library and each other.
 # A library and the files that may name it: its own wrapper, so that it can be replaced.
@@ -24,6 +25,7 @@ WRAPPED = {
     "spdlog/": ("src/base/log.cc",),
     "openssl/": ("src/base/hash.cc",),
     "xxhash.h": ("src/base/hash.cc",),
+    "curl/": ("src/hub/transfer.cc",),
     "utf8proc.h": ("src/text/unicode.cc", "src/text/nfc.cc"),
     "hwy/": ("src/backend/cpu/",),
     "CLI/": ("apps/ettin/",),

@@ -1,8 +1,8 @@
-#include "suggest.h"
+#include "base/suggest.h"
 
 #include <gtest/gtest.h>
 
-namespace ettin::cli {
+namespace ettin {
 namespace {
 
 TEST(EditDistance, CountsTheFourMistakes) {
@@ -34,4 +34,4 @@ TEST(Closest, StaysSilentWhenNothingIsNear) {
 }
 
 }  // namespace
-}  // namespace ettin::cli
+}  // namespace ettin

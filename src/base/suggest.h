@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ettin::cli {
+namespace ettin {
 
 // Fewest insertions, deletions, replacements and swaps of neighbours from `a` to `b`, in bytes.
 size_t edit_distance(std::string_view a, std::string_view b);
@@ -16,4 +16,4 @@ size_t edit_distance(std::string_view a, std::string_view b);
 std::optional<std::string> closest(std::string_view word,
                                    const std::vector<std::string_view>& known);
 
-}  // namespace ettin::cli
+}  // namespace ettin

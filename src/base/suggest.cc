@@ -1,8 +1,8 @@
-#include "suggest.h"
+#include "base/suggest.h"
 
 #include <algorithm>
 
-namespace ettin::cli {
+namespace ettin {
 
 size_t edit_distance(std::string_view a, std::string_view b) {
   // Rows of the usual table; `before` is needed for swaps.
@@ -41,4 +41,4 @@ std::optional<std::string> closest(std::string_view word,
   return best;
 }
 
-}  // namespace ettin::cli
+}  // namespace ettin
