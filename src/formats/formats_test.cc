@@ -1,4 +1,6 @@
 // Good files of every format: what is written is read back, what is published is understood.
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include <gtest/gtest.h>
@@ -126,6 +128,15 @@ TEST(TensorSource, JoinsShardsAndPrefersSafetensors) {
   EXPECT_EQ(absent.status().code(), StatusCode::not_found);
   EXPECT_EQ(TensorSource::open_file(directory.path() + "/x.gguf").status().code(),
             StatusCode::unsupported);
+}
+
+TEST(TensorSource, OnnxFilesAloneAreNamed) {
+  TempDir directory;
+  ASSERT_EQ(::mkdir((directory.path() + "/onnx").c_str(), 0700), 0);
+  const auto source = TensorSource::open(directory.path());
+  ASSERT_FALSE(source.ok());
+  EXPECT_EQ(source.status().code(), StatusCode::unsupported);
+  EXPECT_NE(source.status().message().find("ONNX"), std::string::npos);
 }
 
 TEST(TensorSource, ShardLinksMustStayInside) {

@@ -133,6 +133,12 @@ Result<TensorSource> TensorSource::open(const std::string& directory) {
     }
   }
   if (found == nullptr) {
+    if (directory_exists(join_path(directory, "onnx"))) {
+      return Status(StatusCode::unsupported,
+                    directory + ": holds ONNX files only, which are not read yet",
+                    "use the repository that holds model.safetensors, such as "
+                    "jhu-clsp/ettin-encoder-32m for onnx-community/ettin-encoder-32m-ONNX");
+    }
     return Status(
         StatusCode::not_found,
         fmt::format("{}: no weights; looked for {}, {}, {} and {}", directory, kCandidates[0].name,
