@@ -104,7 +104,10 @@ int run_program(const std::vector<std::string>& args, const std::string& program
   const Status flushed = console.flush();
   if (status.ok()) status = flushed;
   if (!status.ok()) console.error(status, wants_json(args));
-  return status.ok() ? *answer : exit_code(status.code());
+  if (status.ok()) return *answer;
+  const CommandEntry* entry = args.empty() ? nullptr : find_command(args[0]);
+  const int code = exit_code(status.code());
+  return code == 1 && entry != nullptr && entry->answers ? 2 : code;
 }
 
 }  // namespace ettin::cli

@@ -99,17 +99,21 @@ class Diff : public Command {
     }
   }
 
+  // What is to be said of the tensors, and of the settings where they differ.
   std::string verdict(const WeightsDifference& d) const {
+    return of_tensors(d) + (d.settings.empty() ? "" : ", and the settings differ");
+  }
+
+  std::string of_tensors(const WeightsDifference& d) const {
     if (!d.only_a.empty() || !d.only_b.empty() || !d.other_shape.empty()) {
       return "the models do not have the same tensors";
     }
-    const TensorDifference* worst = d.worst();
-    if (worst == nullptr) {
+    if (d.worst() == nullptr) {
       const bool same_types = std::all_of(d.tensors.begin(), d.tensors.end(),
                                           [](const auto& t) { return t.stored_a == t.stored_b; });
       return same_types ? "all values are equal" : "all values are equal, stored in other types";
     }
-    return d.equal(tolerance_) ? "equal within the tolerance" : "the values differ";
+    return d.equal_tensors(tolerance_) ? "equal within the tolerance" : "the values differ";
   }
 
   Json document(const WeightsDifference& d, const ModelDifference& answers) const {

@@ -22,8 +22,9 @@ class Verify : public Command {
             "Checks that two copies of a model give the same answers: the same tokens of every "
             "text, logits at every token within a bound, the same likeliest tokens. Both compute "
             "in fp32. The bound on the largest difference, as a share of the largest logit, is "
-            "1e-4 plus 8 times what the number formats of the two files round a weight by. Ends "
-            "with 0 when they agree and with 1 when they do not.",
+            "1e-4 plus 8 times what the number formats of the two files round a weight by; that on "
+            "the likeliest tokens follows from the formats too. Ends with 0 when they agree, with "
+            "1 when they do not.",
             {"ettin verify my-export --against original --texts my-texts.txt",
              "ettin verify small --against seedling-encoder --texts t.jsonl --json"}};
   }
@@ -34,7 +35,8 @@ class Verify : public Command {
     flags.option("--texts", "FILE", "texts, one a line; a .jsonl file has a \"text\" field",
                  &texts_);
     flags.option("--top-k", "K", "likeliest tokens that are compared at every token", &top_k_);
-    flags.option("--tolerance", "X", "bound in place of the formats' own", &tolerance_);
+    flags.option("--tolerance", "X", "bound on the logits in place of the formats' own",
+                 &tolerance_);
     flags.toggle("--json", "everything as one object", &json);
     flags.group("how to compute");
     flags.option("--threads", "N", "threads; 0: the CPUs this process may run on", &model_.threads);
@@ -68,7 +70,7 @@ class Verify : public Command {
       return Status(StatusCode::invalid_argument, texts_ + ": holds nothing to compare",
                     "give a file with a text on each line");
     }
-    differs = parity.other_tokens > 0 || !(parity.relative() <= bound_);
+    differs = !within(bounds_, parity);
     if (json) {
       console.line(dump_json(document(parity)));
     } else {
@@ -99,7 +101,8 @@ class Verify : public Command {
     ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_b, read_model_folder(b, &ignored));
     stored_ = coarsest_stored(of_a);
     stored_against_ = coarsest_stored(of_b);
-    bound_ = tolerance_.value_or(parity_bound(of_a, of_b));
+    bounds_ = parity_bounds(of_a, of_b);
+    if (tolerance_) bounds_.relative = *tolerance_;
     return {};
   }
 
@@ -133,8 +136,9 @@ class Verify : public Command {
     all["mean_difference"] = finite(mean(p));
     all["largest"] = finite(p.largest);
     all["relative"] = finite(p.relative());
-    all["bound"] = bound_;
+    all["bound"] = bounds_.relative;
     all["top_k"] = top_k_;
+    all["bound_top_1"] = 1 - bounds_.other_top_1;
     all["same_top_1"] = share(p.same_top_1, p.rows);
     all["same_top_k"] = share(p.same_top_k, p.rows);
     all["same_order"] = share(p.same_order, p.rows);
@@ -159,10 +163,12 @@ class Verify : public Command {
     if (p.rows == 0) return;
     row(p.what, fmt::format("at most {:.2e} apart, {:.2e} on average", p.max_difference, mean(p)));
     row("relative", fmt::format("{:.2e} of the largest, {:.3g}; the bound is {:.2e}", p.relative(),
-                                p.largest, bound_));
+                                p.largest, bounds_.relative));
     row("formats", fmt::format("{} and {}", stored_, stored_against_));
-    if (p.what == "logits") {
-      row("same likeliest", fmt::format("{:.2f} %", 100 * share(p.same_top_1, p.rows)));
+    if (p.what == kLogits) {
+      row("same likeliest",
+          fmt::format("{:.2f} %; the bound is {:.1f} %", 100 * share(p.same_top_1, p.rows),
+                      100 * (1 - bounds_.other_top_1)));
       row(fmt::format("same top {}", top_k_),
           fmt::format("{:.2f} %, in order {:.2f} %", 100 * share(p.same_top_k, p.rows),
                       100 * share(p.same_order, p.rows)));
@@ -173,7 +179,7 @@ class Verify : public Command {
   std::string against_, texts_;
   int64_t top_k_ = 5;
   std::optional<double> tolerance_;
-  double bound_ = 0;
+  ParityBounds bounds_;
   std::string_view stored_, stored_against_;
   ModelFlags model_;
 };

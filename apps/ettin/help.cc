@@ -86,7 +86,7 @@ std::string program_help(const Console& console, std::string_view program) {
   }
   out += fmt::format("\n{}", heading("exit codes"));
   for (const auto& [code, text] :
-       {std::pair{"0", "done"}, std::pair{"1", "failed while running; diff and verify: no"},
+       {std::pair{"0", "done"}, std::pair{"1", "failed while running; of diff and verify: no"},
         std::pair{"2", "wrong usage: a command, option or text that cannot be used"},
         std::pair{"3", "a model or file does not exist"},
         std::pair{"4", "the hub cannot be reached, or refuses"},

@@ -7,6 +7,7 @@
 #include <span>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace ettin {
 namespace {
@@ -125,8 +126,9 @@ TensorDifference compare(const std::string& name, const Rows& a, const Rows& b,
   d.differing = all.differing;
   d.max_difference = all.max_difference;
   d.largest = all.largest;
-  if (all.aa != 0 || all.bb != 0) d.cosine = all.ab / std::sqrt(all.aa * all.bb);
-  if (all.differing == 0) d.cosine = 1;  // no rounding of sums
+  const double lengths = std::sqrt(all.aa) * std::sqrt(all.bb);
+  d.cosine = lengths == 0 ? 0 : all.ab / lengths;
+  if (all.differing == 0) d.cosine = 1;  // two zeros too, and no rounding of sums
   return d;
 }
 
@@ -142,6 +144,15 @@ std::vector<SettingDifference> diff_settings(const ModelConfig& a, const ModelCo
     for (const bool global : c.layer_is_global) text += global ? 'G' : 'l';
     return text;
   };
+  const auto has_labels = [](const ModelConfig& c) {
+    return c.head == Head::sequence_classification || c.head == Head::token_classification;
+  };
+  const auto labels = [](const ModelConfig& c) {
+    return fmt::format("{}", fmt::join(c.labels, ", "));
+  };
+  const auto pooling = [](const ModelConfig& c) {
+    return c.classifier_pooling == Pooling::mean ? "mean" : "cls";
+  };
   check("kind", a.arm.name, b.arm.name);
   check("head", head_name(a.head), head_name(b.head));
   check("vocab_size", a.vocab_size, b.vocab_size);
@@ -156,6 +167,21 @@ std::vector<SettingDifference> diff_settings(const ModelConfig& a, const ModelCo
   check("global_rope_theta", a.global_rope_theta, b.global_rope_theta);
   check("local_rope_theta", a.local_rope_theta, b.local_rope_theta);
   check("local_attention", 2 * a.window_each_side, 2 * b.window_each_side);
+  if (a.arm == kDecoder && b.arm == kDecoder) {
+    check("sliding_window", a.causal_window_keys, b.causal_window_keys);
+  }
+  if (a.head != Head::none && b.head != Head::none) {
+    check("classifier_activation", activation_name(a.classifier_activation),
+          activation_name(b.classifier_activation));
+  }
+  if (a.arm == kEncoder && a.head == Head::sequence_classification) {
+    check("classifier_pooling", pooling(a), pooling(b));
+  }
+  if (has_labels(a) && has_labels(b)) {
+    check("num_labels", a.num_labels, b.num_labels);
+    check("id2label", labels(a), labels(b));
+    check("problem_type", a.problem_type, b.problem_type);
+  }
   check("tie_word_embeddings", a.tie_word_embeddings, b.tie_word_embeddings);
   return all;
 }
@@ -167,8 +193,8 @@ double TensorDifference::relative() const {
   return largest > 0 ? max_difference / largest : kInfinity;
 }
 
-bool WeightsDifference::equal(double tolerance) const {
-  return only_a.empty() && only_b.empty() && other_shape.empty() && settings.empty() &&
+bool WeightsDifference::equal_tensors(double tolerance) const {
+  return only_a.empty() && only_b.empty() && other_shape.empty() &&
          std::all_of(tensors.begin(), tensors.end(),
                      [&](const TensorDifference& t) { return t.max_difference <= tolerance; });
 }

@@ -19,7 +19,7 @@ struct TensorDifference {
   uint64_t differing = 0;     // values that are not equal; two NaN are equal
   double max_difference = 0;  // max |a - b|; infinite where only one of them is finite
   double largest = 0;         // max |a|
-  double cosine = 1;          // of all values as two vectors; 1 when both are zero
+  double cosine = 1;          // of all values as two vectors; 0 when only one is all zero
 
   double relative() const;  // max_difference / largest; infinite when only a is all zero
 };
@@ -35,8 +35,10 @@ struct WeightsDifference {
   std::vector<std::string> other_shape;     // "name: [8, 4] and [8, 6]"
   std::vector<SettingDifference> settings;  // that change what the network computes
 
-  // Nothing but the types and names of what is stored may differ.
-  bool equal(double tolerance) const;
+  // Whether both have the same tensors, with values that are so close.
+  bool equal_tensors(double tolerance) const;
+  // And the same settings: then both compute the same.
+  bool equal(double tolerance) const { return settings.empty() && equal_tensors(tolerance); }
   // The tensor with the largest relative difference, or null.
   const TensorDifference* worst() const;
 };

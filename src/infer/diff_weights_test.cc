@@ -100,6 +100,16 @@ TEST(DiffWeights, WhatIsNotFinite) {
   EXPECT_EQ(d.worst()->differing, 1u);
 }
 
+TEST(DiffWeights, NothingAgainstSomething) {
+  const WeightsDifference d = diff_after([](TinyWeights* w) {
+    for (float& v : *values(w, "model.layers.2.attn.Wo.weight")) v = 0;
+  });
+  ASSERT_NE(d.worst(), nullptr);
+  EXPECT_EQ(d.worst()->name, "layers.2.attn.Wo.weight");
+  EXPECT_EQ(d.worst()->cosine, 0);
+  EXPECT_NEAR(d.worst()->relative(), 1, 1e-12);
+}
+
 // The order of the sums is that of the rows.
 TEST(DiffWeights, ThreadsChangeNothing) {
   const auto change = [](TinyWeights* w) {

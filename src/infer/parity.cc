@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "backend/top_k.h"
 #include "infer/encode.h"
 #include "model/heads.h"
 
@@ -15,12 +16,18 @@ namespace {
 
 size_t to_size(int64_t n) { return static_cast<size_t>(n); }
 
-double rounding_of(std::string_view stored) {
-  if (stored == "fp16") return std::ldexp(1.0, -11);
-  if (stored == "bf16") return std::ldexp(1.0, -8);
-  if (stored == "q8") return 1.0 / 254;
-  if (stored == "q4") return 1.0 / 16;
-  return std::ldexp(1.0, -24);
+// What a type that stores matrices does: to a weight, relative to it, and at most to the likeliest
+// token, as a share of the rows.
+struct Rounding {
+  double of_weight, of_top_1;
+};
+
+Rounding rounding_of(std::string_view stored) {
+  if (stored == "fp16") return {std::ldexp(1.0, -11), 0.005};
+  if (stored == "bf16") return {std::ldexp(1.0, -8), 0.02};
+  if (stored == "q8") return {1.0 / 254, 0.05};
+  if (stored == "q4") return {1.0 / 16, 0.25};
+  return {std::ldexp(1.0, -24), 0};
 }
 
 // What one row of outputs adds.
@@ -29,31 +36,26 @@ struct RowParity {
   bool same_top_1 = false, same_top_k = false, same_order = false;
 };
 
-std::vector<int32_t> top_ids(std::span<const double> x, size_t k, std::vector<int32_t>* ids) {
-  ids->resize(x.size());
-  std::iota(ids->begin(), ids->end(), 0);
-  std::partial_sort(ids->begin(), ids->begin() + static_cast<long>(k), ids->end(),
-                    [&](int32_t i, int32_t j) {
-                      const double u = x[static_cast<size_t>(i)], v = x[static_cast<size_t>(j)];
-                      return u != v ? u > v : i < j;
-                    });
-  return {ids->begin(), ids->begin() + static_cast<long>(k)};
+std::vector<int32_t> top_ids(std::span<const double> x, size_t k) {
+  std::vector<TokenLogit> best(k);
+  row_top_k(x.data(), static_cast<int64_t>(x.size()), std::span(best));
+  std::vector<int32_t> ids;
+  for (const TokenLogit& token : best) ids.push_back(token.id);
+  return ids;
 }
 
 RowParity row_parity(std::span<const double> a, std::span<const double> b, int64_t top_k) {
   RowParity row;
   for (size_t i = 0; i < a.size(); ++i) {
-    const double apart = std::fabs(a[i] - b[i]);
-    const bool same = a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]));
-    const double difference =
-        same ? 0 : (std::isnan(apart) ? std::numeric_limits<double>::infinity() : apart);
+    // NaN agrees with nothing: two models that answer nothing else do not verify each other.
+    double difference = a[i] == b[i] ? 0 : std::fabs(a[i] - b[i]);
+    if (std::isnan(difference)) difference = std::numeric_limits<double>::infinity();
     row.max_difference = std::max(row.max_difference, difference);
     row.sum += difference;
     row.largest = std::max(row.largest, std::fabs(a[i]));
   }
   const size_t k = std::min(to_size(top_k), a.size());
-  std::vector<int32_t> ids;
-  std::vector<int32_t> x = top_ids(a, k, &ids), y = top_ids(b, k, &ids);
+  std::vector<int32_t> x = top_ids(a, k), y = top_ids(b, k);
   row.same_top_1 = k == 0 || x[0] == y[0];
   row.same_order = x == y;
   std::sort(x.begin(), x.end());
@@ -160,7 +162,7 @@ double Parity::relative() const {
 Status compare_outputs(const Session& a, const Session& b, std::span<const TextInput> texts,
                        int64_t top_k, Parity* sum) {
   ETTIN_RETURN_IF_ERROR(check_pair(a, b));
-  sum->what = a.config().head == Head::none ? "hidden states" : "logits";
+  sum->what = a.config().head == Head::none ? "hidden states" : kLogits;
   const int64_t limit = std::min(a.max_tokens(), b.max_tokens());
   ETTIN_ASSIGN_OR_RETURN(const std::vector<Encoding> of_a,
                          encode_inputs(a, texts, OverLength::truncate, false, limit));
@@ -186,14 +188,23 @@ std::string_view coarsest_stored(const ModelFolder& folder) {
   std::string_view coarsest = "fp32";
   for (const FoundTensor& found : folder.plan) {
     for (const StoredMatrix& m : found.blocks) {
-      if (rounding_of(stored_name(m)) > rounding_of(coarsest)) coarsest = stored_name(m);
+      const std::string_view stored = stored_name(m);
+      if (rounding_of(stored).of_weight > rounding_of(coarsest).of_weight) coarsest = stored;
     }
   }
   return coarsest;
 }
 
-double parity_bound(const ModelFolder& a, const ModelFolder& b) {
-  return 1e-4 + 8 * (rounding_of(coarsest_stored(a)) + rounding_of(coarsest_stored(b)));
+ParityBounds parity_bounds(const ModelFolder& a, const ModelFolder& b) {
+  const Rounding x = rounding_of(coarsest_stored(a)), y = rounding_of(coarsest_stored(b));
+  return {1e-4 + 8 * (x.of_weight + y.of_weight), 0.001 + x.of_top_1 + y.of_top_1};
+}
+
+bool within(const ParityBounds& bounds, const Parity& parity) {
+  const auto rows = static_cast<double>(parity.rows);
+  const auto other = static_cast<double>(parity.rows - parity.same_top_1);
+  return parity.other_tokens == 0 && parity.relative() <= bounds.relative &&
+         (parity.what != kLogits || other <= std::max(1.0, bounds.other_top_1 * rows));
 }
 
 }  // namespace ettin

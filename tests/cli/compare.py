@@ -40,6 +40,13 @@ class Compare(CliTest):
         path.write_bytes(data)
 
 
+    def configure(self, model, **settings):
+        path = model / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config.update(settings)
+        path.write_text(json.dumps(config), encoding="utf-8")
+
+
 class Diff(Compare):
     def test_a_copy(self):
         answer = self.answer(0, "diff", "seedling-encoder", self.copy())
@@ -101,7 +108,54 @@ class Diff(Compare):
         error = self.error(2, "diff", "seedling-encoder", "seedling-decoder", "--texts", self.texts)
         self.assertIn("cannot be compared", error["message"])
 
+    def test_settings_alone(self):
+        """The same tensors that compute something else are not equal, and the first line says so."""
+        for kind, settings, key in (("decoder", {"sliding_window": 65}, "sliding_window"),
+                                    ("encoder", {"local_rope_theta": 10000}, "local_rope_theta"),
+                                    ("encoder", {"classifier_activation": "silu"},
+                                     "classifier_activation")):
+            changed = self.copy(key, kind)
+            self.configure(changed, **settings)
+            answer = self.answer(1, "diff", f"seedling-{kind}", changed, "--tolerance", 1)
+            self.assertEqual([s["key"] for s in answer["settings"]], [key])
+            self.assertEqual(answer["verdict"], "all values are equal, and the settings differ")
+
+    def test_labels_and_pooling(self):
+        one, other = self.copy("one"), self.copy("other")
+        for model, pooling, labels in ((one, "cls", ["no", "yes"]), (other, "mean", ["yes", "no"])):
+            self.configure(model, classifier_pooling=pooling,
+                           architectures=["ModernBertForSequenceClassification"],
+                           id2label={str(i): label for i, label in enumerate(labels)})
+            self.add_classifier(model)
+        answer = self.answer(1, "diff", one, other)
+        self.assertEqual([s["key"] for s in answer["settings"]],
+                         ["classifier_pooling", "id2label"])
+
+    def add_classifier(self, model):
+        path = model / "model.safetensors"
+        data = path.read_bytes()
+        length, = struct.unpack_from("<Q", data)
+        header, body = json.loads(data[8:8 + length]), data[8 + length:]
+        del header["decoder.bias"]
+        kept, out = {}, b""
+        for name, about in header.items():
+            if name != "__metadata__":
+                first, last = about["data_offsets"]
+                kept[name] = {**about, "data_offsets": [len(out), len(out) + last - first]}
+                out += body[first:last]
+        for name, shape in (("classifier.weight", [2, 256]), ("classifier.bias", [2])):
+            size = 2 * shape[0] * (shape[1] if len(shape) > 1 else 1)
+            kept[name] = {"dtype": "F16", "shape": shape,
+                          "data_offsets": [len(out), len(out) + size]}
+            out += bytes(size)
+        head = json.dumps(kept).encode()
+        path.write_bytes(struct.pack("<Q", len(head)) + head + out)
+
     def test_errors(self):
+        # 1 is the answer "they differ", so no error ends with it.
+        other = self.copy("other")
+        self.configure(other, model_type="gpt2")
+        self.assertEqual(self.error(2, "diff", "seedling-encoder", other)["code"], "unsupported")
         self.error(2, "diff", "seedling-encoder")
         self.error(3, "diff", "seedling-encoder", self.folder / "nowhere")
         self.error(2, "diff", "seedling-encoder", "seedling-encoder", "--tolerance", -1)
@@ -138,6 +192,21 @@ class Verify(Compare):
         self.assertGreater(answer["relative"], answer["bound"])
         code, out, _ = run("verify", changed, "--against", "seedling-encoder", "--texts", self.texts)
         self.assertEqual((code, out.splitlines()[0]), (1, "FAIL"))
+
+    def test_nan_is_no_agreement(self):
+        broken = self.copy()
+        self.change(broken, "model.final_norm.weight", 3, float("nan"))
+        answer = self.answer(1, "verify", broken, "--against", broken, "--texts", self.texts)
+        self.assertEqual(answer["relative"], "infinite")
+
+    def test_other_likeliest_tokens_fail_under_any_tolerance(self):
+        small = self.quantized("q4")
+        self.verify(0, small)
+        changed = self.copy()
+        for i in range(64):
+            self.change(changed, "model.final_norm.weight", i, -4.0)
+        answer = self.verify(1, changed, "--tolerance", 1e6)
+        self.assertLess(answer["same_top_1"], answer["bound_top_1"])
 
     def test_other_tokens_are_shown(self):
         changed = self.copy()
