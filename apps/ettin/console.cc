@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/json.h"
+#include "text_layout.h"
 
 namespace ettin::cli {
 namespace {
@@ -119,7 +120,7 @@ void Console::put_error(std::string_view text) {
 
 void Console::notice(std::string_view text) {
   draw_progress("");
-  put_error(fmt::format("{} {}\n", err(Style::yellow, "notice:"), text));
+  put_error(fmt::format("{} {}\n", err(Style::yellow, "notice:"), printable(text, true)));
 }
 
 void Console::error(const Status& status, bool as_json) {
@@ -132,9 +133,10 @@ void Console::error(const Status& status, bool as_json) {
     put_error(dump_json(document) + "\n");
     return;
   }
-  std::string text = fmt::format("{} {}\n", err(Style::red, "error:"), status.message());
+  std::string text =
+      fmt::format("{} {}\n", err(Style::red, "error:"), printable(status.message(), true));
   if (!status.hint().empty()) {
-    text += fmt::format("{}  {}\n", err(Style::bold, "hint:"), status.hint());
+    text += fmt::format("{}  {}\n", err(Style::bold, "hint:"), printable(status.hint(), true));
   }
   put_error(text);
 }

@@ -33,7 +33,8 @@ class Console {
   void line(std::string_view text = {});
   Status flush();
 
-  // Standard error, at once; a progress line is wiped first.
+  // Standard error, at once; a progress line is wiped first. Control characters are shown, not
+  // sent: messages quote file names, keys and what servers say.
   void notice(std::string_view text);
   void error(const Status& status, bool as_json);
   // Replaces the last line of standard error; empty wipes it. Only when can_animate().

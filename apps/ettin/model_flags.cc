@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "infer/resolve_model.h"
+#include "infer/session.h"
 #include "pull_progress.h"
 
 namespace ettin::cli {
@@ -46,6 +47,7 @@ Result<std::string> find_model(Console& console, const std::string& model,
       if (directory_exists(path)) return path;
     }
   }
+  ETTIN_RETURN_IF_ERROR(check_options(how));
   PullProgressLine line(console);
   ResolveOptions resolve = resolve_options(how);
   resolve.also_known = {kDefaultEncoder, kDefaultDecoder};

@@ -10,7 +10,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -225,6 +227,22 @@ std::string join_path(std::string_view directory, std::string_view name) {
   if (directory.empty()) return std::string(name);
   if (directory.back() == '/') return fmt::format("{}{}", directory, name);
   return fmt::format("{}/{}", directory, name);
+}
+
+Result<std::vector<std::string>> list_folder(const std::string& directory, bool deep) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> paths;
+  std::error_code error;
+  // Not in a range-based for: its increment throws.
+  fs::recursive_directory_iterator at(directory, error);
+  if (error == std::errc::no_such_file_or_directory) return paths;
+  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+    paths.push_back(at->path().lexically_relative(directory).string());
+    if (!deep) at.disable_recursion_pending();
+  }
+  if (!error) return paths;
+  return Status(StatusCode::io_error,
+                fmt::format("{}: cannot read the folder: {}", directory, error.message()));
 }
 
 }  // namespace ettin

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ettin/status.h"
 
@@ -76,6 +77,11 @@ Status write_file_atomic(const std::string& path, std::string_view contents);
 
 bool file_exists(const std::string& path);  // a regular file (links followed)
 bool directory_exists(const std::string& path);
+
+// Paths of what a folder holds, relative to it, in the order of the system; `deep`: of what its
+// folders hold too, links not followed. Empty when there is no such folder; an error when a part
+// of it cannot be read.
+Result<std::vector<std::string>> list_folder(const std::string& directory, bool deep);
 std::string join_path(std::string_view directory, std::string_view name);
 
 }  // namespace ettin

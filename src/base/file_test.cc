@@ -94,5 +94,21 @@ TEST_F(FileTest, HubCacheLinksStayInsideTheirRepository) {
   EXPECT_FALSE(resolve_beneath(snapshot.string(), "evil").ok());
 }
 
+TEST_F(FileTest, ListsFoldersWithoutFollowingLinks) {
+  fs::create_directories(dir_ / "a/b");
+  std::ofstream(dir_ / "a/b/c") << "x";
+  fs::create_symlink(dir_, dir_ / "a/up");
+  const auto sorted = [&](bool deep) {
+    auto paths = list_folder(dir_.string(), deep);
+    EXPECT_TRUE(paths.ok());
+    std::sort(paths->begin(), paths->end());
+    return *paths;
+  };
+  EXPECT_EQ(sorted(false), (std::vector<std::string>{"a"}));
+  EXPECT_EQ(sorted(true), (std::vector<std::string>{"a", "a/b", "a/b/c", "a/up"}));
+  EXPECT_TRUE(list_folder((dir_ / "absent").string(), true)->empty());
+  EXPECT_EQ(list_folder((dir_ / "a/b/c").string(), true).status().code(), StatusCode::io_error);
+}
+
 }  // namespace
 }  // namespace ettin

@@ -147,20 +147,18 @@ Status CachedRepository::remove() const {
 }
 
 Status CachedRepository::remove_revision(std::string_view commit) const {
-  std::error_code error;
-  std::vector<fs::path> references;
-  for (const auto& entry : fs::recursive_directory_iterator(join_path(folder_, "refs"), error)) {
-    const std::string name = entry.path().lexically_relative(join_path(folder_, "refs")).string();
-    if (commit_of(name) == commit) references.push_back(entry.path());
+  // Before anything is removed: what cannot be read may hold links to the same blobs.
+  const std::string refs = join_path(folder_, "refs"), snapshots = join_path(folder_, "snapshots");
+  ETTIN_ASSIGN_OR_RETURN(const std::vector<std::string> names, list_folder(refs, true));
+  ETTIN_ASSIGN_OR_RETURN(const std::vector<std::string> entries, list_folder(snapshots, true));
+  for (const std::string& name : names) {
+    if (commit_of(name) == commit) ETTIN_RETURN_IF_ERROR(remove_tree(join_path(refs, name)));
   }
-  for (const fs::path& reference : references) ETTIN_RETURN_IF_ERROR(remove_tree(reference));
   std::vector<std::string> freed, used;
-  const fs::path snapshots = join_path(folder_, "snapshots");
-  for (const auto& entry : fs::recursive_directory_iterator(snapshots, error)) {
-    const std::string blob = blob_of(entry.path());
+  for (const std::string& entry : entries) {
+    const std::string blob = blob_of(join_path(snapshots, entry));
     if (blob.empty()) continue;
-    const fs::path inside = entry.path().lexically_relative(snapshots);
-    (*inside.begin() == fs::path(commit) ? freed : used).push_back(blob);
+    (entry.starts_with(std::string(commit) + "/") ? freed : used).push_back(blob);
   }
   ETTIN_RETURN_IF_ERROR(remove_tree(snapshot(commit)));
   ETTIN_RETURN_IF_ERROR(remove_tree(fmt::format("{}/.no_exist/{}", folder_, commit)));

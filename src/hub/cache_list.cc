@@ -21,20 +21,28 @@ std::string repository_of(std::string_view folder) {
   return name;
 }
 
-CachedRevision describe_snapshot(const fs::path& snapshot, std::set<std::string>* counted,
-                                 uint64_t* bytes_on_disk) {
+// What cannot be read is left out of a list.
+std::vector<std::string> readable(const std::string& folder, bool deep) {
+  Result<std::vector<std::string>> paths = list_folder(folder, deep);
+  return paths.ok() ? *std::move(paths) : std::vector<std::string>();
+}
+
+CachedRevision describe_snapshot(const std::string& snapshot, std::string commit,
+                                 std::set<std::string>* counted, uint64_t* bytes_on_disk) {
   CachedRevision revision;
-  revision.commit = snapshot.filename().string();
-  std::error_code error;
-  for (const auto& entry : fs::recursive_directory_iterator(snapshot, error)) {
-    const uint64_t bytes = entry.is_regular_file(error) ? entry.file_size(error) : 0;
-    if (error || !entry.is_regular_file(error)) continue;
+  revision.commit = std::move(commit);
+  for (const std::string& path : readable(snapshot, true)) {
+    const std::string file = join_path(snapshot, path);
+    std::error_code error;
+    if (!fs::is_regular_file(file, error)) continue;
+    const uint64_t bytes = fs::file_size(file, error);
+    if (error) continue;
     ++revision.files;
     revision.bytes += bytes;
-    const std::string blob = fs::canonical(entry.path(), error).string();
+    const std::string blob = fs::canonical(file, error).string();
     if (!error && counted->insert(blob).second) *bytes_on_disk += bytes;
   }
-  const Result<Json> config = parse_json_file((snapshot / "config.json").string());
+  const Result<Json> config = parse_json_file(join_path(snapshot, "config.json"));
   if (config.ok()) {
     const auto kind = json_find<std::string>(*config, "model_type", "config.json");
     if (kind.ok() && *kind) revision.kind = **kind;
@@ -46,20 +54,19 @@ CachedRevision describe_snapshot(const fs::path& snapshot, std::set<std::string>
 
 std::vector<CachedModel> list_cache(const std::string& cache) {
   std::vector<CachedModel> models;
-  std::error_code error;
-  for (const auto& folder : fs::directory_iterator(cache, error)) {
+  for (const std::string& name_in_cache : readable(cache, false)) {
     CachedModel model;
-    model.repository = repository_of(folder.path().filename().string());
+    model.repository = repository_of(name_in_cache);
     if (model.repository.empty()) continue;
     const CachedRepository repository(cache, model.repository);
+    const std::string folder = join_path(cache, name_in_cache);
     std::set<std::string> counted;
-    for (const auto& snapshot : fs::directory_iterator(folder.path() / "snapshots", error)) {
-      if (!is_commit(snapshot.path().filename().string())) continue;
-      model.revisions.push_back(describe_snapshot(snapshot.path(), &counted, &model.bytes));
+    for (const std::string& commit : readable(join_path(folder, "snapshots"), false)) {
+      if (!is_commit(commit)) continue;
+      model.revisions.push_back(
+          describe_snapshot(repository.snapshot(commit), commit, &counted, &model.bytes));
     }
-    const fs::path references = folder.path() / "refs";
-    for (const auto& entry : fs::recursive_directory_iterator(references, error)) {
-      const std::string name = entry.path().lexically_relative(references).string();
+    for (const std::string& name : readable(join_path(folder, "refs"), true)) {
       const std::optional<std::string> commit = repository.commit_of(name);
       for (CachedRevision& revision : model.revisions) {
         if (commit == revision.commit) revision.names.push_back(name);

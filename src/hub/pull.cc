@@ -51,6 +51,37 @@ Status check_space(const CachedRepository& cache, std::span<const RemoteFile> fi
                 "free some space, or set HF_HOME to a folder on a larger disk");
 }
 
+// Brings some blobs; `done` is what came before them.
+Status fetch_group(const ModelName& name, const HubClient& client, const CachedRepository& cache,
+                   std::vector<RemoteFile> files, const PullOptions& options,
+                   PullProgress* progress, PulledModel* pulled) {
+  std::vector<FileLock> locks;
+  for (const RemoteFile& file : files) {
+    ETTIN_ASSIGN_OR_RETURN(FileLock lock, lock_blob(cache, file, options));
+    locks.push_back(std::move(lock));
+  }
+  // Another process may have brought some of them meanwhile.
+  uint64_t done = progress->bytes;
+  std::erase_if(files, [&](const RemoteFile& file) {
+    if (!blob_is_there(cache, file)) return false;
+    done += file.bytes;
+    return true;
+  });
+  ETTIN_RETURN_IF_ERROR(check_space(cache, files));
+  ETTIN_RETURN_IF_ERROR(client.fetch(name, pulled->commit, files, cache, [&](uint64_t bytes) {
+    progress->bytes = done + bytes;
+    if (options.progress) options.progress(*progress);
+  }));
+  for (const RemoteFile& file : files) {
+    ETTIN_RETURN_IF_ERROR(accept_blob(cache, file).with_context(name.repository));
+    done += file.bytes;
+    pulled->fetched_bytes += file.bytes;
+  }
+  pulled->fetched_files += files.size();
+  progress->bytes = done;
+  return {};
+}
+
 // Brings the blobs that are missing; blobs of equal contents are one.
 Status fetch_blobs(const ModelName& name, const HubClient& client, const CachedRepository& cache,
                    std::vector<RemoteFile> files, const PullOptions& options, PulledModel* pulled) {
@@ -63,46 +94,30 @@ Status fetch_blobs(const ModelName& name, const HubClient& client, const CachedR
       files.end());
   std::erase_if(files, [&](const RemoteFile& file) { return blob_is_there(cache, file); });
   if (files.empty()) return {};
-  std::vector<FileLock> locks;
-  for (const RemoteFile& file : files) {
-    ETTIN_ASSIGN_OR_RETURN(FileLock lock, lock_blob(cache, file, options));
-    locks.push_back(std::move(lock));
-  }
-  // Another process may have brought some of them meanwhile.
-  std::erase_if(files, [&](const RemoteFile& file) { return blob_is_there(cache, file); });
   ETTIN_RETURN_IF_ERROR(check_space(cache, files));
   PullProgress progress;
   progress.files = files.size();
   for (const RemoteFile& file : files) progress.total += file.bytes;
-  if (!files.empty() && options.notice) {
+  if (options.notice) {
     options.notice(fmt::format("fetching {}@{}: {} files, {:.1f} MB", name.repository,
                                name.revision, files.size(),
                                static_cast<double>(progress.total) / 1e6));
   }
-  ETTIN_RETURN_IF_ERROR(client.fetch(name, pulled->commit, files, cache, [&](uint64_t bytes) {
-    progress.bytes = bytes;
-    if (options.progress) options.progress(progress);
-  }));
-  for (const RemoteFile& file : files) {
-    ETTIN_RETURN_IF_ERROR(accept_blob(cache, file).with_context(name.repository));
+  constexpr size_t kAtOnce = 100;  // each is open twice, as a file and as a lock
+  for (size_t first = 0; first < files.size(); first += kAtOnce) {
+    const auto from = files.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto to = from + static_cast<std::ptrdiff_t>(std::min(kAtOnce, files.size() - first));
+    ETTIN_RETURN_IF_ERROR(fetch_group(name, client, cache, {from, to}, options, &progress, pulled));
   }
-  pulled->fetched_files = files.size();
-  pulled->fetched_bytes = progress.total;
   return {};
 }
 
 std::vector<std::string> files_below(const std::string& snapshot) {
-  std::vector<std::string> paths;
-  std::error_code error;
-  for (fs::recursive_directory_iterator at(snapshot, error), end; !error && at != end;
-       at.increment(error)) {
-    if (paths.size() > 20000) break;
-    std::error_code broken;
-    if (at->is_regular_file(broken)) {
-      paths.push_back(at->path().lexically_relative(snapshot).string());
-    }
-  }
-  return paths;
+  Result<std::vector<std::string>> paths = list_folder(snapshot, true);
+  if (!paths.ok()) return {};
+  std::erase_if(*paths,
+                [&](const std::string& path) { return !file_exists(join_path(snapshot, path)); });
+  return *std::move(paths);
 }
 
 bool has_all_shards(const std::string& snapshot, const std::string& index) {

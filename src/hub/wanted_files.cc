@@ -40,12 +40,13 @@ class Listing {
     return std::find(paths_.begin(), paths_.end(), path) != paths_.end();
   }
 
-  Result<std::vector<std::string>> weights(const std::string& dtype) const {
+  Result<std::vector<std::string>> weights(const WantedFiles& wanted) const {
+    const std::string& dtype = wanted.dtype;
     const bool has_onnx = std::any_of(kOnnxFormats, std::end(kOnnxFormats),
                                       [&](const OnnxFormat& f) { return has(onnx_file(f)); });
     // Formats that no other kind of file can have.
     const bool only_onnx = dtype == "q4f16" || dtype == "uint8" || dtype == "bnb4";
-    if (has_onnx && only_onnx) return onnx_weights(dtype);
+    if (has_onnx && only_onnx && wanted.onnx) return onnx_weights(dtype);
     if (has("model.safetensors")) return std::vector<std::string>{"model.safetensors"};
     if (has("model.safetensors.index.json")) {
       return shards("model-", ".safetensors", "model.safetensors.index.json");
@@ -54,7 +55,13 @@ class Listing {
     if (has("pytorch_model.bin.index.json")) {
       return shards("pytorch_model-", ".bin", "pytorch_model.bin.index.json");
     }
-    if (has_onnx) return onnx_weights(dtype);
+    if (has_onnx && wanted.onnx) return onnx_weights(dtype);
+    if (has_onnx) {
+      return Status(StatusCode::unsupported,
+                    fmt::format("{} holds ONNX files only, which are not read yet", repository_),
+                    "use the repository that holds model.safetensors, such as "
+                    "jhu-clsp/ettin-encoder-32m for onnx-community/ettin-encoder-32m-ONNX");
+    }
     return Status(StatusCode::unsupported, fmt::format("{} has no weights", repository_),
                   "model.safetensors, pytorch_model.bin or onnx/model.onnx is read");
   }
@@ -142,7 +149,7 @@ Result<std::vector<std::string>> choose_files(std::span<const std::string> liste
                     "ettin loads models in the layout of transformers; --all pulls any repository");
     }
     if (wanted.weights) {
-      ETTIN_ASSIGN_OR_RETURN(chosen, listing.weights(wanted.dtype));
+      ETTIN_ASSIGN_OR_RETURN(chosen, listing.weights(wanted));
     }
     if (listing.has("modules.json")) listing.add_modules(wanted.weights, &chosen);
     for (const std::string_view name : kSettings) {

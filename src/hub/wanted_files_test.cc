@@ -43,6 +43,18 @@ TEST(WantedFiles, ShardsComeBeforeTheirIndex) {
                    "model.safetensors.index.json", "config.json"}));
 }
 
+TEST(WantedFiles, OnnxFilesAreNotFetchedToBeLoaded) {
+  WantedFiles to_load;
+  to_load.onnx = false;
+  const auto none = choose_files(kOnnx, to_load, "org/name");
+  EXPECT_EQ(none.status().code(), StatusCode::unsupported);
+  EXPECT_NE(none.status().message().find("ONNX"), std::string::npos);
+  Paths both = kOnnx;
+  both.push_back("model.safetensors");
+  to_load.dtype = "q4f16";
+  EXPECT_EQ(chosen(both, to_load)[0], "model.safetensors");
+}
+
 // transformers.js' suffixes; q8 is _quantized there.
 TEST(WantedFiles, DtypePicksTheOnnxFile) {
   EXPECT_EQ(chosen(kOnnx), (Paths{"onnx/model.onnx_data", "onnx/model.onnx_data_1",

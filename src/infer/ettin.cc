@@ -11,6 +11,7 @@
 namespace ettin {
 
 Result<Model> Model::load(const std::string& model, const ModelOptions& options) {
+  ETTIN_RETURN_IF_ERROR(check_options(options));
   ETTIN_ASSIGN_OR_RETURN(const std::string directory,
                          resolve_model(model, resolve_options(options)));
   ETTIN_ASSIGN_OR_RETURN(std::shared_ptr<const Session> session, Session::load(directory, options));

@@ -16,8 +16,7 @@ namespace ettin {
 namespace {
 
 // `stored`: what "auto" stands for.
-Result<std::shared_ptr<const Backend>> open_backend(const ModelOptions& options,
-                                                    WeightFormat stored) {
+Result<BackendOptions> backend_options(const ModelOptions& options, WeightFormat stored) {
   BackendOptions backend;
   backend.format = stored;
   backend.name = options.backend;
@@ -37,6 +36,12 @@ Result<std::shared_ptr<const Backend>> open_backend(const ModelOptions& options,
     backend.format = *format;
   }
   backend.exact_activations = options.exact_activations;
+  return backend;
+}
+
+Result<std::shared_ptr<const Backend>> open_backend(const ModelOptions& options,
+                                                    WeightFormat stored) {
+  ETTIN_ASSIGN_OR_RETURN(const BackendOptions backend, backend_options(options, stored));
   return make_backend(backend);
 }
 
@@ -214,6 +219,10 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 }  // namespace
+
+Status check_options(const ModelOptions& options) {
+  return backend_options(options, WeightFormat::f32).status();
+}
 
 Result<std::shared_ptr<const Session>> Session::load(const std::string& directory,
                                                      const ModelOptions& options) {

@@ -32,6 +32,10 @@ struct EmbeddingSettings {
   std::optional<int64_t> max_length;
 };
 
+// An error for a format or a number of threads that no model could be loaded with: for callers that
+// fetch a model first.
+Status check_options(const ModelOptions& options);
+
 class Session {
  public:
   static Result<std::shared_ptr<const Session>> load(const std::string& directory,

@@ -196,6 +196,12 @@ class Usage(CliTest):
         self.assertIn("generate --threads", self.fails(2, "--threads", 2, "generate", "x"))
         self.assertIn("unexpected argument", self.fails(2, "inspect", "a", "b"))
 
+    def test_messages_cannot_steer_the_terminal(self):
+        """Names of files and what servers say are quoted in messages."""
+        err = self.fails(3, "inspect", "no/such\x1b[31m/folder\x9b")
+        self.assertIn("\\x1b[31m", err)
+        self.assertFalse(set(err) & {"\x1b", "\x9b"}, ascii(err))
+
     def test_texts_that_look_like_options(self):
         tokens = json_lines(self.ok("tokenize", "--no-special-tokens", "--json", "--",
                                     "-5 degrees"))

@@ -4,10 +4,11 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import time
 import unittest
 
-from harness import PARIS, run
+from harness import ETTIN, PARIS, clean_environment, run
 from hub_case import NAME, HubCase, seedling
 from hub_server import Repository
 
@@ -92,6 +93,31 @@ class Pull(HubCase):
         self.pull(name, "--all")
         self.assertEqual(self.snapshot_files(name), sorted(files))
 
+    def test_what_cannot_be_loaded_is_not_fetched(self):
+        name = "onnx-community/ettin-encoder-32m-ONNX"
+        files = {p: c for p, c in seedling().items() if not p.endswith(".safetensors")}
+        self.hub.repositories[name] = Repository({**files, "onnx/model.onnx": b"graph"})
+        error = self.refused(1, "fill-mask", "--model", name, "x [MASK]")
+        self.assertIn("ONNX files only", error["message"])
+        self.assertFalse(self.repository_folder(name).exists())
+        self.hub.log.clear()
+        for wrong in (("--dtype", "q5"), ("--threads", "5000")):
+            self.assertNotEqual(run("fill-mask", "--model", NAME, *wrong, "x [MASK]",
+                                    env=self.env)[0], 0)
+        self.assertEqual(self.hub.log, [])   # nobody was asked
+
+    def test_more_files_than_may_be_open(self):
+        """A repository of many files, each of which is held open twice, under a limit of 260."""
+        many = {f"notes/{i}.txt": f"note {i}".encode() for i in range(150)}
+        self.hub.repositories[NAME] = Repository({**seedling(), **many})
+        done = subprocess.run(
+            ["sh", "-c", 'ulimit -n 260; exec "$0" "$@"', ETTIN, "pull", "--json", NAME, "--all"],
+            capture_output=True, env=clean_environment(**self.env), timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["fetched_files"],
+                         len(set(self.hub.repositories[NAME].files.values())))
+        self.check_cache()
+
     def test_the_token_stays_with_the_hub(self):
         self.hub.repositories[NAME].private = True
         self.pull(NAME, HF_TOKEN="good-token")
@@ -122,6 +148,32 @@ class Refusals(HubCase):
         self.hub.repositories[NAME].private = True
         self.assertIn("HF_TOKEN", self.refused(3, "pull", NAME)["hint"])
         self.assertIn("HF_TOKEN", self.refused(4, "pull", NAME, HF_TOKEN="bad")["hint"])
+
+    def test_folders_that_cannot_be_read(self):
+        """No exception ends the program, and nothing is removed while links may be unseen."""
+        pulled = self.pull(NAME)
+        secret = pathlib.Path(pulled["directory"]) / "secret"
+        secret.mkdir()
+        # Root reads everything: the program runs as somebody else then.
+        user = {"user": 65534} if os.geteuid() == 0 else {}
+        for folder in (self.folder, self.home, self.cache):
+            folder.chmod(0o755)
+        for path in self.cache.rglob("*"):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() else 0o644)
+        secret.chmod(0)
+        self.addCleanup(secret.chmod, 0o755)
+        env = clean_environment(**self.env)
+        for command, code in ((["list", "--json"], 0),
+                              (["rm", "--yes", f"{NAME}@{pulled['commit']}"], 1)):
+            try:
+                done = subprocess.run([ETTIN, *command], capture_output=True, env=env, timeout=60,
+                                      **user)
+            except PermissionError:
+                self.skipTest("another user may not run the program here")
+            self.assertEqual(done.returncode, code, (command, done.stderr))
+        self.assertIn(b"cannot read the folder", done.stderr)
+        self.assertTrue(list((self.repository_folder() / "blobs").iterdir()))
 
     def test_offline(self):
         error = self.refused(3, "embed", "--model", NAME, "--offline", "a")
