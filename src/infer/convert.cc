@@ -95,6 +95,14 @@ Status convert_folder(const std::string& from, const std::string& to, const Conv
   how.dtype = options.dtype.value_or(own_dtype(source));
   how.arm = options.arm.value_or(source.config.arm);
   how.shard_bytes = options.shard_bytes;
+  const ModelConfig& config = source.config;
+  if (how.arm != config.arm && config.arm == kDecoder &&
+      config.causal_window_keys != config.window_each_side) {
+    warnings->push_back(
+        fmt::format("{}: its local layers see {} keys, which an encoder's config.json "
+                    "has no place for; back as a decoder they see {}",
+                    from, config.causal_window_keys, config.window_each_side));
+  }
   ETTIN_RETURN_IF_ERROR(folder.copy_small_files());
   ETTIN_RETURN_IF_ERROR(write_config(from, folder, source.config, how.arm, how.dtype));
   ETTIN_RETURN_IF_ERROR(save_floating(source.config, source.plan, how, folder.path(), from));

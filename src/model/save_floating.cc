@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -119,25 +120,29 @@ class PieceWriter {
     }
   }
 
+  // What rounds to the largest number of a type; above it there is only infinity.
+  static double most(Dtype dtype) {
+    if (dtype == Dtype::f16) return 65519;
+    return dtype == Dtype::bf16 ? 3.396177e38 : double{std::numeric_limits<float>::max()};
+  }
+
   Status narrow(const Piece& piece, std::span<const double> row) {
-    if (piece.header.dtype == Dtype::f32) {
-      store<float>(row, [](float x) { return x; });
-      return {};
-    }
-    if (piece.header.dtype == Dtype::bf16) {
-      store<uint16_t>(row, float_to_bf16);
-      return {};
-    }
-    constexpr double kMostHalf = 65519;  // rounds to 65504, the largest number of fp16
+    const Dtype dtype = piece.header.dtype;
     for (const double x : row) {
-      if (std::isfinite(x) && std::fabs(x) > kMostHalf) {
+      if (std::isfinite(x) && std::fabs(x) > most(dtype)) {
         return Status(StatusCode::unsupported,
-                      fmt::format("{}: {} holds {:.6g}, which fp16 cannot hold", where_,
-                                  piece.header.name, x),
-                      "choose fp32 or bf16");
+                      fmt::format("{}: {} holds {:.6g}, which {} cannot hold", where_,
+                                  piece.header.name, x, dtype_name(dtype)),
+                      dtype == Dtype::f16 ? "choose fp32 or bf16" : "choose fp32");
       }
     }
-    store<uint16_t>(row, float_to_fp16);
+    if (dtype == Dtype::f32) {
+      store<float>(row, [](float x) { return x; });
+    } else if (dtype == Dtype::bf16) {
+      store<uint16_t>(row, float_to_bf16);
+    } else {
+      store<uint16_t>(row, float_to_fp16);
+    }
     return {};
   }
 

@@ -20,8 +20,8 @@ struct FloatingSave {
 
 // Writes model.safetensors into `directory`, or shards and model.safetensors.index.json when the
 // tensors take more than shard_bytes. q8 and q4 are expanded; a tied matrix is stored once; tensors
-// that nothing uses are left out. Values that f16 cannot hold are an error. One row is in memory.
-// `where` names the source in messages.
+// that nothing uses are left out. Values that the type cannot hold are an error. One row is in
+// memory. `where` names the source in messages.
 Status save_floating(const ModelConfig& config, std::span<const FoundTensor> plan,
                      const FloatingSave& how, const std::string& directory, std::string_view where);
 

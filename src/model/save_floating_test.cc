@@ -2,7 +2,10 @@
 #include "model/save_floating.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <set>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -125,19 +128,75 @@ TEST(SaveFloating, NarrowTypesRoundToNearest) {
   }
 }
 
-TEST(SaveFloating, WhatFp16CannotHoldIsNamed) {
+TEST(SaveFloating, WhatATypeCannotHoldIsNamed) {
   const ModelConfig config = test::tiny_config(kEncoder);
-  TinyWeights weights(config);
-  weights.values[0][3] = 70000;
+  for (const auto& [dtype, value, fits] : {std::tuple(Dtype::f16, 65519.0f, true),
+                                           {Dtype::f16, 65520.0f, false},
+                                           {Dtype::bf16, 3.3895e38f, true},
+                                           {Dtype::bf16, 3.4e38f, false},
+                                           {Dtype::f32, std::numeric_limits<float>::max(), true}}) {
+    TinyWeights weights(config);
+    weights.values[0][3] = value;
+    const Model m =
+        open_model(config, TensorSource::from_tensors(weights.tensors(), nullptr, "memory"));
+    TempDir directory;
+    FloatingSave how;
+    how.dtype = dtype;
+    const Status status = save_floating(config, m.plan, how, directory.path(), "memory");
+    EXPECT_EQ(status.ok(), fits) << value;
+    EXPECT_EQ(file_exists(directory.path() + "/model.safetensors"), fits);
+    if (fits) {
+      const auto saved = TensorSource::open(directory.path());
+      EXPECT_TRUE(std::isfinite(floats(*saved, "model.embeddings.tok_embeddings.weight")[3]));
+    } else {
+      EXPECT_NE(status.message().find("tok_embeddings"), std::string::npos) << status.message();
+    }
+  }
+}
+
+// fp64 files are read, too.
+TEST(SaveFloating, DoublesBeyondFp32AreNamed) {
+  const ModelConfig config = test::tiny_config(kEncoder);
+  const TinyWeights weights(config);
+  std::vector<StoredTensor> tensors = weights.tensors();
+  std::vector<double> wide(weights.values[0].begin(), weights.values[0].end());
+  wide[3] = 1e300;
+  tensors[0].dtype = Dtype::f64;
+  tensors[0].bytes = std::as_bytes(std::span(wide));
+  const Model m = open_model(config, TensorSource::from_tensors(tensors, nullptr, "memory"));
+  TempDir directory;
+  const Status status = save_floating(config, m.plan, {}, directory.path(), "memory");
+  EXPECT_NE(status.message().find("fp32 cannot hold"), std::string::npos) << status.message();
+}
+
+// Query, key and value of one layer, or all in one: not a mixture.
+TEST(SaveFloating, MixedOrMissingPartsOfAttentionAreNamed) {
+  const ModelConfig config = test::tiny_config(kEncoder);
+  const TinyWeights weights(config);
   const Model m =
       open_model(config, TensorSource::from_tensors(weights.tensors(), nullptr, "memory"));
-  TempDir directory;
+  TempDir split;
   FloatingSave how;
-  how.dtype = Dtype::f16;
-  const Status status = save_floating(config, m.plan, how, directory.path(), "memory");
-  ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.message().find("tok_embeddings"), std::string::npos) << status.message();
-  EXPECT_FALSE(file_exists(directory.path() + "/model.safetensors"));
+  how.arm = kDecoder;
+  ASSERT_TRUE(save_floating(config, m.plan, how, split.path(), "memory").ok());
+  const auto source = TensorSource::open(split.path());
+  ASSERT_TRUE(source.ok());
+  for (const bool mixed : {false, true}) {
+    std::vector<StoredTensor> tensors(source->tensors().begin(), source->tensors().end());
+    std::erase_if(tensors,
+                  [](const StoredTensor& t) { return t.name.ends_with("1.attn.k_proj.weight"); });
+    if (mixed) {
+      for (StoredTensor& t : tensors) {
+        if (t.name.ends_with("2.attn.q_proj.weight")) t.name = "model.layers.2.attn.Wqkv.weight";
+      }
+    }
+    const auto damaged = TensorSource::from_tensors(tensors, nullptr, "damaged");
+    std::vector<std::string> warnings;
+    const auto plan = find_tensors(config, damaged, {}, &warnings);
+    ASSERT_FALSE(plan.ok());
+    EXPECT_NE(plan.status().message().find("layers.1.attn.k_proj"), std::string::npos);
+    EXPECT_EQ(plan.status().message().find("layers.2.attn.Wqkv") != std::string::npos, mixed);
+  }
 }
 
 TEST(SaveFloating, ShardsHoldWhatFits) {

@@ -74,6 +74,16 @@ class Convert(CliTest):
         self.assertEqual(self.ok("fill-mask", "--json", "--model", back, PARIS),
                          self.ok("fill-mask", "--json", PARIS))
 
+    def test_a_window_that_is_lost_is_said(self):
+        model = self.folder / "model"
+        shutil.copytree(MODELS / "seedling-decoder", model)
+        config = self.config(model)
+        config["sliding_window"] = 65
+        (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        code, _, err = run("convert", model, self.folder / "as-encoder", "--as", "encoder")
+        self.assertEqual(code, 0)
+        self.assertIn("65 keys", err)
+
     def test_errors(self):
         self.error(2, "convert", "seedling-encoder")
         self.error(3, "convert", self.folder / "nowhere", self.folder / "out")
