@@ -38,7 +38,7 @@ struct CommandEntry {
   std::string_view name;
   std::string_view summary;
   std::unique_ptr<Command> (*make)();
-  // Its exit code 1 is an answer, as diff's and grep's: errors that end others with 1 end it with 2.
+  // Its exit code 1 is an answer, as in diff and grep: errors that end others with 1 end it with 2.
   bool answers = false;
 };
 
