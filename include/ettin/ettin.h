@@ -32,10 +32,14 @@ struct ModelOptions {
   std::string backend = "cpu";  // "cpu", or "ref": slow, the definition of correctness
   // What matrices are rounded to and multiplied in: "fp32", "bf16", "q8" (or "int8"), "q4"; "fp64"
   // with ref. "auto": what the file stores where it is quantised or bf16, else fp32. Errors of each
-  // format: src/tensor/weight_format.h and `ettin quantize --report`.
+  // format: src/tensor/weight_format.h and `ettin quantize --report`. In a folder of ONNX files it
+  // names one of them, also "fp16", "uint8", "q4f16" ("auto": the first of these that is there),
+  // and the weights are computed as that file stores them.
   std::string dtype = "auto";
   // bf16, q8, q4: multiply the rounded weights by fp32 rows, as weight-only quantisation does.
   bool exact_activations = false;
+  // ONNX: expand int8 and 4-bit weights to fp32 when they are loaded.
+  bool expand_weights = false;
   int threads = 0;  // 0: the CPUs this process may run on
   // Decoders only: the keys a local layer sees, itself included. 64 is what transformers computes,
   // 65 what the published training computed.

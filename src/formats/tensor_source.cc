@@ -8,6 +8,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/onnx_names.h"
+#include "formats/onnx/import.h"
 #include "formats/safetensors.h"
 #include "formats/torch_file.h"
 
@@ -16,7 +18,7 @@ namespace {
 
 constexpr size_t kMaxShards = 1000;
 
-enum class Format : uint8_t { safetensors, torch };
+enum class Format : uint8_t { safetensors, torch, onnx };
 
 struct Candidate {
   std::string_view name;
@@ -34,13 +36,24 @@ constexpr std::array<Candidate, 4> kCandidates{{
 struct WeightFile {
   std::vector<StoredTensor> tensors;
   std::vector<std::shared_ptr<const void>> owners;
+  std::vector<std::string> files;
+  std::shared_ptr<const GraphFacts> graph;
 };
 
 Result<WeightFile> read_weight_file(const std::string& path, Format format) {
+  WeightFile out;
+  if (format == Format::onnx) {
+    ETTIN_ASSIGN_OR_RETURN(onnx::Imported imported, onnx::import_onnx(path));
+    out.tensors = std::move(imported.tensors);
+    out.owners = std::move(imported.owners);
+    out.files = std::move(imported.files);
+    out.graph = std::make_shared<const GraphFacts>(std::move(imported.facts));
+    return out;
+  }
   ETTIN_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::open(path));
   const auto map = std::make_shared<const MappedFile>(std::move(mapped));
-  WeightFile out;
   out.owners.push_back(map);
+  out.files = {path};
   if (format == Format::safetensors) {
     ETTIN_ASSIGN_OR_RETURN(SafetensorsFile file, parse_safetensors(map->bytes(), path));
     out.tensors = std::move(file.tensors);
@@ -113,38 +126,43 @@ Result<TensorSource> TensorSource::open_file(const std::string& path) {
   Format format = Format::safetensors;
   if (ends_with(".bin") || ends_with(".pt") || ends_with(".pth")) {
     format = Format::torch;
+  } else if (ends_with(".onnx")) {
+    format = Format::onnx;
   } else if (!ends_with(".safetensors")) {
     return Status(StatusCode::unsupported, fmt::format("{}: not a kind of weight file", path),
-                  "weights are read from *.safetensors, *.bin, *.pt and *.pth");
+                  "weights are read from *.safetensors, *.onnx, *.bin, *.pt and *.pth");
   }
   ETTIN_ASSIGN_OR_RETURN(WeightFile file, read_weight_file(path, format));
   TensorSource source = from_tensors(std::move(file.tensors), nullptr, path);
   source.owners_ = std::move(file.owners);
-  source.files_.push_back(path);
+  source.files_ = std::move(file.files);
+  source.graph_ = std::move(file.graph);
   return source;
 }
 
-Result<TensorSource> TensorSource::open(const std::string& directory) {
+Result<TensorSource> TensorSource::open(const std::string& directory, std::string_view dtype) {
+  ETTIN_ASSIGN_OR_RETURN(const std::vector<std::string> onnx, onnx_files(directory));
   const Candidate* found = nullptr;
-  for (const Candidate& candidate : kCandidates) {
-    if (file_exists(join_path(directory, candidate.name))) {
+  if (onnx.empty() || !only_onnx_has(dtype)) {
+    for (const Candidate& candidate : kCandidates) {
+      if (!file_exists(join_path(directory, candidate.name))) continue;
       found = &candidate;
       break;
     }
   }
+  if (found == nullptr && !onnx.empty()) {
+    ETTIN_ASSIGN_OR_RETURN(const std::string file, choose_onnx_file(onnx, dtype, directory));
+    ETTIN_ASSIGN_OR_RETURN(TensorSource source, open_file(join_path(directory, file)));
+    source.where_ = join_path(directory, file);
+    return source;
+  }
   if (found == nullptr) {
-    if (directory_exists(join_path(directory, "onnx"))) {
-      return Status(StatusCode::unsupported,
-                    directory + ": holds ONNX files only, which are not read yet",
-                    "use the repository that holds model.safetensors, such as "
-                    "jhu-clsp/ettin-encoder-32m for onnx-community/ettin-encoder-32m-ONNX");
-    }
-    return Status(
-        StatusCode::not_found,
-        fmt::format("{}: no weights; looked for {}, {}, {} and {}", directory, kCandidates[0].name,
-                    kCandidates[1].name, kCandidates[2].name, kCandidates[3].name),
-        directory_exists(directory) ? "download the weights of the model into this folder"
-                                    : "there is no such directory");
+    return Status(StatusCode::not_found,
+                  fmt::format("{}: no weights; looked for {}, {}, {}, {} and onnx/model.onnx",
+                              directory, kCandidates[0].name, kCandidates[1].name,
+                              kCandidates[2].name, kCandidates[3].name),
+                  directory_exists(directory) ? "download the weights of the model into this folder"
+                                              : "there is no such directory");
   }
   const std::string path = join_path(directory, found->name);
   if (!found->index) {

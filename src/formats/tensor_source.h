@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ettin/status.h"
+#include "formats/graph_facts.h"
 #include "tensor/stored_tensor.h"
 
 namespace ettin {
@@ -17,9 +18,10 @@ namespace ettin {
 class TensorSource {
  public:
   // The weights of a model directory: the first that exists of model.safetensors,
-  // model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json.
-  static Result<TensorSource> open(const std::string& directory);
-  // One file: *.safetensors, or *.bin, *.pt, *.pth as a PyTorch zip archive.
+  // model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json, and the ONNX
+  // file that `dtype` names (base/onnx_names.h). ONNX comes first for what only it can be.
+  static Result<TensorSource> open(const std::string& directory, std::string_view dtype = "auto");
+  // One file: *.safetensors, *.onnx, or *.bin, *.pt, *.pth as a PyTorch zip archive.
   static Result<TensorSource> open_file(const std::string& path);
   // Tensors in memory that `owner` keeps alive; `where` names them in messages.
   static TensorSource from_tensors(std::vector<StoredTensor> tensors,
@@ -28,6 +30,8 @@ class TensorSource {
   const StoredTensor* find(std::string_view name) const;  // nullptr when absent
   std::span<const StoredTensor> tensors() const { return tensors_; }
   const std::string& where() const { return where_; }  // directory or file, for messages
+  // Of an ONNX file, what its graph says of the model; else nullptr.
+  const GraphFacts* graph() const { return graph_.get(); }
   const std::vector<std::string>& files() const { return files_; }  // paths, index files first
 
  private:
@@ -35,6 +39,7 @@ class TensorSource {
   std::unordered_map<std::string, size_t> by_name_;
   std::vector<std::shared_ptr<const void>> owners_;
   std::vector<std::string> files_;
+  std::shared_ptr<const GraphFacts> graph_;
   std::string where_;
 };
 

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 
+#include "base/onnx_names.h"
+
 namespace ettin {
 namespace {
 
-constexpr std::string_view kOnnx = "onnx/model";
 constexpr std::string_view kOnnxEnd = ".onnx";
 
 // Files beside config.json that say how to compute.
@@ -22,15 +23,6 @@ constexpr std::string_view kSettings[] = {
     "config_sentence_transformers.json",
 };
 
-struct OnnxFormat {
-  std::string_view dtype, suffix;
-};
-// transformers.js names files so. The order is that of "auto".
-constexpr OnnxFormat kOnnxFormats[] = {
-    {"fp32", ""},        {"fp16", "_fp16"}, {"q8", "_quantized"}, {"int8", "_int8"},
-    {"uint8", "_uint8"}, {"q4", "_q4"},     {"q4f16", "_q4f16"},  {"bnb4", "_bnb4"},
-};
-
 class Listing {
  public:
   Listing(std::span<const std::string> paths, std::string_view repository)
@@ -42,11 +34,8 @@ class Listing {
 
   Result<std::vector<std::string>> weights(const WantedFiles& wanted) const {
     const std::string& dtype = wanted.dtype;
-    const bool has_onnx = std::any_of(kOnnxFormats, std::end(kOnnxFormats),
-                                      [&](const OnnxFormat& f) { return has(onnx_file(f)); });
-    // Formats that no other kind of file can have.
-    const bool only_onnx = dtype == "q4f16" || dtype == "uint8" || dtype == "bnb4";
-    if (has_onnx && only_onnx && wanted.onnx) return onnx_weights(dtype);
+    const std::vector<std::string> onnx = onnx_files(paths_);
+    if (!onnx.empty() && only_onnx_has(dtype)) return onnx_weights(onnx, dtype);
     if (has("model.safetensors")) return std::vector<std::string>{"model.safetensors"};
     if (has("model.safetensors.index.json")) {
       return shards("model-", ".safetensors", "model.safetensors.index.json");
@@ -55,13 +44,7 @@ class Listing {
     if (has("pytorch_model.bin.index.json")) {
       return shards("pytorch_model-", ".bin", "pytorch_model.bin.index.json");
     }
-    if (has_onnx && wanted.onnx) return onnx_weights(dtype);
-    if (has_onnx) {
-      return Status(StatusCode::unsupported,
-                    fmt::format("{} holds ONNX files only, which are not read yet", repository_),
-                    "use the repository that holds model.safetensors, such as "
-                    "jhu-clsp/ettin-encoder-32m for onnx-community/ettin-encoder-32m-ONNX");
-    }
+    if (!onnx.empty()) return onnx_weights(onnx, dtype);
     return Status(StatusCode::unsupported, fmt::format("{} has no weights", repository_),
                   "model.safetensors, pytorch_model.bin or onnx/model.onnx is read");
   }
@@ -82,10 +65,6 @@ class Listing {
   }
 
  private:
-  static std::string onnx_file(const OnnxFormat& format) {
-    return fmt::format("{}{}{}", kOnnx, format.suffix, kOnnxEnd);
-  }
-
   std::vector<std::string> shards(std::string_view begin, std::string_view end,
                                   const char* index) const {
     std::vector<std::string> chosen;
@@ -99,21 +78,10 @@ class Listing {
     return chosen;
   }
 
-  Result<std::vector<std::string>> onnx_weights(const std::string& dtype) const {
-    std::string there;
-    for (const OnnxFormat& format : kOnnxFormats) {
-      if (!has(onnx_file(format))) continue;
-      const bool asked = dtype == "auto" || dtype == format.dtype ||
-                         (dtype == "int8" && format.dtype == "q8" && !has("onnx/model_int8.onnx"));
-      // bf16 and fp64 are made from fp32 when the weights are loaded.
-      if (asked || ((dtype == "bf16" || dtype == "fp64") && format.suffix.empty())) {
-        return with_data(onnx_file(format));
-      }
-      there += fmt::format("{}{}", there.empty() ? "" : ", ", format.dtype);
-    }
-    return Status(StatusCode::not_found,
-                  fmt::format("{} has no ONNX file for dtype {:.40}", repository_, dtype),
-                  fmt::format("it has {}", there));
+  Result<std::vector<std::string>> onnx_weights(std::span<const std::string> files,
+                                                std::string_view dtype) const {
+    ETTIN_ASSIGN_OR_RETURN(const std::string file, choose_onnx_file(files, dtype, repository_));
+    return with_data(file);
   }
 
   std::vector<std::string> with_data(const std::string& file) const {

@@ -12,7 +12,6 @@ namespace ettin {
 
 struct WantedFiles {
   std::string dtype = "auto";  // where the weights are ONNX files, one of them is chosen by it
-  bool onnx = true;            // false: to be loaded, and ONNX files are not read yet
   bool weights = true;         // false: what turns text into ids
   bool everything = false;     // all that the repository has
 };

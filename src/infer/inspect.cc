@@ -69,7 +69,7 @@ Json tensors_section(const TensorSource& source, const ModelConfig& config,
   uint64_t bytes = 0;
   for (const StoredTensor& t : source.tensors()) {
     ++by_dtype[dtype_name(t.dtype)];
-    bytes += t.bytes.size();
+    bytes += t.stored_bytes();
   }
   Json dtypes = Json::object();
   for (const auto& [name, count] : by_dtype) dtypes[std::string(name)] = count;

@@ -25,6 +25,8 @@ struct Rounding {
 Rounding rounding_of(std::string_view stored) {
   if (stored == "fp16") return {std::ldexp(1.0, -11), 0.005};
   if (stored == "bf16") return {std::ldexp(1.0, -8), 0.02};
+  if (stored == "int8") return {1.0 / 128, 0.1};
+  if (stored == "int4") return {1.0 / 10, 0.3};
   if (stored == "q8") return {1.0 / 254, 0.05};
   if (stored == "q4") return {1.0 / 16, 0.25};
   return {std::ldexp(1.0, -24), 0};

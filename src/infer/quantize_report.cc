@@ -93,7 +93,7 @@ Result<Json> quantization_facts(const std::string& original, const std::string& 
   ETTIN_ASSIGN_OR_RETURN(const WeightFormat format,
                          stored_format(folder.config, folder.source, {}));
   uint64_t data = 0;
-  for (const StoredTensor& t : folder.source.tensors()) data += t.bytes.size();
+  for (const StoredTensor& t : folder.source.tensors()) data += t.stored_bytes();
   const int64_t parameters = parameter_count(folder.config);
   Json facts = {{"model", original}, {"output", quantized}, {"kind", folder.config.arm.name}};
   facts["format"] = format_name(format);

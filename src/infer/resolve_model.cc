@@ -50,7 +50,6 @@ ResolveOptions resolve_options(const ModelOptions& options) {
   resolve.offline = options.offline;
   resolve.pull.wanted.dtype = options.dtype;
   resolve.pull.wanted.weights = options.load_weights;
-  resolve.pull.wanted.onnx = false;
   resolve.pull.notice = log_notice;
   return resolve;
 }

@@ -8,8 +8,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/onnx_names.h"
 #include "formats/hf_config.h"
 #include "formats/tensor_source.h"
+#include "model/follow_graph.h"
 #include "model/load.h"
 
 namespace ettin {
@@ -28,12 +30,13 @@ Result<BackendOptions> backend_options(const ModelOptions& options, WeightFormat
   }
   if (options.dtype != "auto") {
     const std::optional<WeightFormat> format = format_from_name(options.dtype);
-    if (!format) {
+    if (!format && !is_onnx_dtype(options.dtype)) {
       return Status(StatusCode::unsupported,
                     fmt::format("dtype \"{}\" is not known", options.dtype),
-                    "choose auto, fp32, bf16, q8 (or int8), q4, or fp64 with backend ref");
+                    "choose auto, fp32, bf16, q8 (or int8), q4, or fp64 with backend ref; of ONNX "
+                    "files also fp16, uint8 and q4f16");
     }
-    backend.format = *format;
+    backend.format = format.value_or(stored);
   }
   backend.exact_activations = options.exact_activations;
   return backend;
@@ -237,17 +240,29 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
   LoadOptions load;
   load.allow_extra_tensors = options.allow_extra_tensors;
-  load.as_stored = options.dtype == "auto";
+  load.expand = options.expand_weights;
   WeightFormat stored = WeightFormat::f32;
+  ModelOptions compute = options;
   std::optional<TensorSource> source;
   if (options.load_weights) {
-    ETTIN_ASSIGN_OR_RETURN(source, TensorSource::open(directory));
+    ETTIN_ASSIGN_OR_RETURN(source, TensorSource::open(directory, options.dtype));
+    ETTIN_RETURN_IF_ERROR(follow_graph(source->graph(), &config, &session->warnings_));
+    ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
+    // Of ONNX files the dtype has chosen one, which is computed as it is.
+    if (source->graph() != nullptr && is_onnx_dtype(options.dtype)) compute.dtype = "auto";
+    load.as_stored = compute.dtype == "auto";
     if (load.as_stored) {
       ETTIN_ASSIGN_OR_RETURN(stored, stored_format(config, *source, load));
     }
   }
+  if (source && !format_from_name(compute.dtype) && compute.dtype != "auto") {
+    return Status(StatusCode::unsupported,
+                  fmt::format("{}: dtype {:.40} is one of ONNX files, and the weights are not",
+                              directory, options.dtype),
+                  "choose auto, fp32, bf16, q8 (or int8) or q4");
+  }
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
-                         open_backend(options, stored));
+                         open_backend(compute, stored));
   if (options.keep_packed) {
     load.packed_file = join_path(
         directory,

@@ -27,7 +27,8 @@ bool is_backbone(std::string_view name) {
 
 bool same_values(const StoredTensor& a, const StoredTensor& b) {
   if (a.shape != b.shape) return false;
-  if (a.dtype == b.dtype) {
+  if (a.affine && b.affine && same_place(*a.affine, *b.affine)) return true;
+  if (a.dtype == b.dtype && !a.affine && !b.affine) {
     return std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
   }
   std::array<float, 1024> x, y;
@@ -67,6 +68,14 @@ class Finder {
         take_matrix(qkv_name(base, part), rows / 3, cols, &found.blocks);
         if (spec.bias) {
           found.bias_blocks.push_back(take(qkv_name(base, part) + ".bias", {rows / 3}));
+        }
+      }
+    } else if (spec.name.ends_with("mlp.Wi") && source_.find(base + ".weight") == nullptr &&
+               source_.find(half_name(base, "activated") + ".weight") != nullptr) {
+      for (const std::string_view half : {"activated", "gate"}) {
+        take_matrix(half_name(base, half), rows / 2, cols, &found.blocks);
+        if (spec.bias) {
+          found.bias_blocks.push_back(take(half_name(base, half) + ".bias", {rows / 2}));
         }
       }
     } else {
@@ -114,6 +123,12 @@ class Finder {
     return base;
   }
 
+  // Of ONNX graphs that keep the halves of the MLP apart (formats/onnx/import.h).
+  static std::string half_name(std::string base, std::string_view half) {
+    base.replace(base.size() - 2, 2, fmt::format("{}_proj", half));  // "Wi" -> "gate_proj"
+    return base;
+  }
+
   std::string file_name(const std::string& name) const {
     if (is_backbone(name)) return prefix_ + name;
     if (name.starts_with("head.") && source_.find(name + ".weight") == nullptr &&
@@ -144,7 +159,7 @@ class Finder {
   const StoredTensor* take(const std::string& name, const Shape& shape) {
     const StoredTensor* t = look_up(name);
     if (t == nullptr || !has_shape(*t, shape)) return nullptr;
-    if (!dtype_info(t->dtype).floating) {
+    if (!t->floating()) {
       misshaped_.push_back(
           fmt::format("{} holds {}, not floating point", name, dtype_name(t->dtype)));
       return nullptr;
@@ -157,7 +172,7 @@ class Finder {
                    std::vector<StoredMatrix>* blocks) {
     const std::string name = base + ".weight";
     const StoredTensor* t = source_.find(name);
-    if (t == nullptr || (t->dtype != Dtype::i8 && t->dtype != Dtype::u8)) {
+    if (t == nullptr || t->floating()) {
       if (const StoredTensor* floating = take(name, {rows, cols})) blocks->emplace_back(floating);
       return;
     }
@@ -184,6 +199,20 @@ class Finder {
   std::set<std::string> used_;
   std::vector<std::string> missing_, misshaped_;
 };
+
+// What only files of other tools hold.
+bool is_foreign(WeightFormat format) {
+  return format == WeightFormat::int8 || format == WeightFormat::weight_only;
+}
+
+// One layout serves both: in blocks of the same size and width where there are blocks.
+bool same_format(const StoredMatrix& a, const StoredMatrix& b) {
+  if (a.format() != b.format()) return false;
+  if (a.format() != WeightFormat::weight_only) return true;
+  const AffineMatrix& x = *a.values->affine;
+  const AffineMatrix& y = *b.values->affine;
+  return x.block == y.block && number_bits(x.values.kind) == number_bits(y.values.kind);
+}
 
 bool is_quantized(WeightFormat format) {
   return format == WeightFormat::q8 || format == WeightFormat::q4;
@@ -230,7 +259,8 @@ Result<std::vector<FoundTensor>> find_tensors(const ModelConfig& config, const T
   for (FoundTensor& found : plan) {
     if (!found.spec.tied || found.blocks.empty()) continue;
     found.differs_from_embedding = !same_values(found.blocks[0], plan.front().blocks[0]);
-    if (!found.differs_from_embedding) continue;
+    // Quantised files round the two in ways of their own.
+    if (!found.differs_from_embedding || found.blocks[0].stored_integers()) continue;
     warnings->push_back(
         fmt::format("{}: decoder.weight differs from the embedding although config.json ties them; "
                     "using it as stored",
@@ -240,19 +270,24 @@ Result<std::vector<FoundTensor>> find_tensors(const ModelConfig& config, const T
 }
 
 std::string_view stored_name(const StoredMatrix& matrix) {
-  return matrix.quantized() ? format_name(matrix.format()) : dtype_name(matrix.values->dtype);
+  if (matrix.quantized()) return format_name(matrix.format());
+  if (const auto& affine = matrix.values->affine; affine != nullptr && affine->quantized()) {
+    return number_bits(affine->values.kind) == 4 ? "int4" : "int8";
+  }
+  return dtype_name(matrix.values->dtype);
 }
 
-Result<WeightFormat> choose_format(const FoundTensor& found, WeightFormat wanted, bool as_stored,
-                                   const TensorSource& source) {
+Result<WeightFormat> choose_format(const FoundTensor& found, WeightFormat wanted,
+                                   const LoadOptions& options, const TensorSource& source) {
   const std::vector<StoredMatrix>& blocks = found.blocks;
-  if (as_stored) {
-    const bool same = std::all_of(blocks.begin(), blocks.end(), [&](const StoredMatrix& m) {
-      return m.format() == blocks[0].format();
-    });
+  if (options.as_stored) {
+    const bool same = std::all_of(blocks.begin(), blocks.end(),
+                                  [&](const StoredMatrix& m) { return same_format(m, blocks[0]); });
     wanted = same ? blocks[0].format() : WeightFormat::f32;
+    if (options.expand && is_foreign(wanted)) wanted = WeightFormat::f32;
+    if (is_foreign(wanted)) wanted = WeightFormat::f32;
   }
-  if (!is_quantized(wanted)) return wanted;
+  if (!is_quantized(wanted) && wanted != WeightFormat::int8) return wanted;
   // 127 * 127 * in_features must fit into the 32 bits in which kernels sum, and 128 times the sum
   // of a row's levels too.
   constexpr int64_t kMostIn = 1 << 17;

@@ -30,13 +30,13 @@ Result<std::vector<FoundTensor>> find_tensors(const ModelConfig& config, const T
                                               const LoadOptions& options,
                                               std::vector<std::string>* warnings);
 
-// "q8", "q4", or the type of a floating matrix: "fp16".
+// "q8", "q4", "int8" or "int4" of other tools' integers, or the type of a floating matrix: "fp16".
 std::string_view stored_name(const StoredMatrix& matrix);
 
 // The format that a found matrix is packed in where the backend's is `wanted`: an error when that
 // is q8 or q4 and the matrix is stored in the other.
-Result<WeightFormat> choose_format(const FoundTensor& found, WeightFormat wanted, bool as_stored,
-                                   const TensorSource& source);
+Result<WeightFormat> choose_format(const FoundTensor& found, WeightFormat wanted,
+                                   const LoadOptions& options, const TensorSource& source);
 
 // Reads the scales and levels of the quantised matrices: an error for scales that are not finite
 // and for levels that no rule of tensor/quantize.h gives.

@@ -21,7 +21,10 @@ Result<WeightFormat> stored_format(const ModelConfig& config, const TensorSource
   WeightFormat narrowest = WeightFormat::f32;
   for (const FoundTensor& found : plan) {
     if (!found.spec.name.starts_with("layers.")) continue;
-    for (const StoredMatrix& m : found.blocks) narrowest = std::max(narrowest, m.format());
+    if (found.blocks.empty()) continue;
+    ETTIN_ASSIGN_OR_RETURN(const WeightFormat format,
+                           choose_format(found, WeightFormat::f32, options, source));
+    narrowest = std::max(narrowest, format);
   }
   return narrowest;
 }
@@ -109,7 +112,7 @@ Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend>
   for (size_t i = 0; i < plan.size(); ++i) {
     if (plan[i].blocks.empty()) continue;
     ETTIN_ASSIGN_OR_RETURN(formats[i],
-                           choose_format(plan[i], backend->format(), options.as_stored, source));
+                           choose_format(plan[i], backend->format(), options, source));
   }
   uint64_t identity = 0;
   if (!options.packed_file.empty()) {

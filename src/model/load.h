@@ -18,6 +18,8 @@ struct LoadOptions {
   // Pack each matrix in the format that it is stored in (bf16, q8 or q4; else fp32) instead of the
   // backend's.
   bool as_stored = false;
+  // With as_stored: the integers of other tools (int8, weight-only) become fp32.
+  bool expand = false;
   // A file that keeps the packed matrices, to be mapped by the next load (formats/packed_file.h).
   // Made when it is absent, of other weights or damaged; failing to write it is a warning. Empty:
   // none.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "formats/tensor_source.h"
@@ -17,7 +18,9 @@ struct ModelFolder {
 };
 
 // Tensors that nothing uses are allowed. Remarks are appended to *warnings.
+// `dtype` chooses among ONNX files.
 Result<ModelFolder> read_model_folder(const std::string& directory,
-                                      std::vector<std::string>* warnings);
+                                      std::vector<std::string>* warnings,
+                                      std::string_view dtype = "auto");
 
 }  // namespace ettin

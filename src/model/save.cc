@@ -171,7 +171,7 @@ Status save_tensors(const ModelConfig& config, const TensorSource& source,
                          find_tensors(config, source, options, warnings));
   ETTIN_RETURN_IF_ERROR(check_levels(plan, source));
   for (const FoundTensor& found : plan) {
-    ETTIN_RETURN_IF_ERROR(choose_format(found, format, false, source).status());
+    ETTIN_RETURN_IF_ERROR(choose_format(found, format, options, source).status());
   }
   const Saver saver(source, format);
   ETTIN_ASSIGN_OR_RETURN(

@@ -32,6 +32,7 @@ template <class T>
 void read_any(const StoredMatrix& m, int64_t row, std::span<T> out) {
   const int64_t k = m.in_features;
   ETTIN_CHECK(static_cast<int64_t>(out.size()) == k && row >= 0 && row < m.out_features());
+  if (m.values->affine != nullptr) return read_row(*m.values->affine, row, out);
   if (!m.quantized()) return read_elements(*m.values, static_cast<uint64_t>(row * k), out);
   if (m.format() == WeightFormat::q8) {
     const std::byte* values = at(*m.values, row * k);
@@ -62,6 +63,12 @@ StoredMatrix::StoredMatrix(const StoredTensor* integers, const StoredTensor* the
 
 WeightFormat StoredMatrix::format() const {
   if (quantized()) return values->dtype == Dtype::i8 ? WeightFormat::q8 : WeightFormat::q4;
+  if (values->affine != nullptr && values->affine->quantized()) {
+    const AffineMatrix& m = *values->affine;
+    const bool bytes = number_bits(m.values.kind) == 8;
+    return m.rounds_activations && bytes && m.one_block() ? WeightFormat::int8
+                                                          : WeightFormat::weight_only;
+  }
   return values->dtype == Dtype::bf16 ? WeightFormat::bf16 : WeightFormat::f32;
 }
 

@@ -26,8 +26,12 @@ struct StoredMatrix {
   StoredMatrix(const StoredTensor* integers, const StoredTensor* their_scales, int64_t in);
 
   int64_t out_features() const { return static_cast<int64_t>(values->shape[0]); }
+  // In q8 or q4, by the rules of tensor/quantize.h.
   bool quantized() const { return scales != nullptr; }
-  // Of a quantised matrix: q8 or q4. Of a floating one: bf16 if stored so, else fp32.
+  // Integers in any form, those of other tools too.
+  bool stored_integers() const { return quantized() || !dtype_info(values->dtype).floating; }
+  // Of a quantised matrix: q8 or q4. Of other integers: int8 where rows of activations are rounded
+  // and a row has one scale, else weight-only. Of a floating one: bf16 if stored so, else fp32.
   WeightFormat format() const;
 };
 

@@ -1,5 +1,6 @@
 #include "tensor/stored_tensor.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -24,7 +25,22 @@ void convert_elements(const std::byte* from, std::span<Out> out, Convert convert
 }
 
 template <class Out>
+void read_affine(const AffineMatrix& m, uint64_t first, std::span<Out> out) {
+  const auto columns = static_cast<uint64_t>(m.columns);
+  std::vector<Out> row(columns);
+  while (!out.empty()) {
+    read_row(m, static_cast<int64_t>(first / columns), std::span(row));
+    const uint64_t from = first % columns;
+    const size_t n = std::min<size_t>(out.size(), columns - from);
+    std::copy_n(row.begin() + static_cast<ptrdiff_t>(from), n, out.begin());
+    out = out.subspan(n);
+    first += n;
+  }
+}
+
+template <class Out>
 void read_any(const StoredTensor& t, uint64_t first, std::span<Out> out) {
+  if (t.affine != nullptr) return read_affine(*t.affine, first, out);
   const uint64_t size = dtype_bytes(t.dtype);
   ETTIN_CHECK((first + out.size()) * size <= t.bytes.size());
   const std::byte* from = t.bytes.data() + first * size;
@@ -48,6 +64,11 @@ uint64_t StoredTensor::element_count() const {
   uint64_t count = 1;
   for (const uint64_t d : shape) count *= d;  // whoever made the tensor has excluded an overflow
   return count;
+}
+
+uint64_t StoredTensor::stored_bytes() const {
+  if (affine == nullptr) return bytes.size();
+  return bytes.size() + affine->scales.bytes.size() + affine->zeros.bytes.size();
 }
 
 std::string shape_to_string(std::span<const uint64_t> shape) {

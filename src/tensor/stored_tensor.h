@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "tensor/affine_matrix.h"
 #include "tensor/dtype.h"
 
 namespace ettin {
@@ -18,8 +20,14 @@ struct StoredTensor {
   std::vector<uint64_t> shape;
   std::span<const std::byte> bytes;  // exactly element_count() * dtype_bytes(dtype)
   bool mapped = false;               // they lie in a MappedFile: release_pages() may take them
+  // Of a matrix whose numbers lie otherwise, or are integers with scales: how to read it. Then
+  // dtype and bytes only say what the file holds; the elements are floating numbers all the same.
+  std::shared_ptr<const AffineMatrix> affine = nullptr;
 
   uint64_t element_count() const;
+  // Whether read_elements reads it.
+  bool floating() const { return affine != nullptr || dtype_info(dtype).floating; }
+  uint64_t stored_bytes() const;  // scales and zero points included
 };
 
 // "[768, 256]"

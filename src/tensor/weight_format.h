@@ -9,6 +9,13 @@
 //           of the rotated row                   of the rotated row
 //   q4      scale[row][block of 32] * +-8 .. 7   scale * integer in +-127    4.5
 //
+// Two more are only ever computed as a file of another tool stores them (ONNX):
+//
+//   int8         scale[row] * (byte - zero[row])    scale * (integer in 0..255     8
+//                                                   - zero)
+//   weight-only  (integer of 4 or 8 bits - zero)    -                              about 5 or 9
+//                * scale, both of a row's block
+//
 // q8 and q4 round every row of activations with a scale of its own (dynamic, per token), so a
 // result never depends on the rest of the batch. Integer products are summed exactly. The rounding
 // itself is defined in tensor/quantize.h, the rotation, which leaves products as they are, in
@@ -22,7 +29,7 @@
 
 namespace ettin {
 
-enum class WeightFormat : uint8_t { f64, f32, bf16, q8, q4 };
+enum class WeightFormat : uint8_t { f64, f32, bf16, q8, q4, int8, weight_only };
 
 std::string_view format_name(WeightFormat format);  // as --dtype spells it: "fp32", "q8", ...
 // Accepts the alias "int8" for q8.

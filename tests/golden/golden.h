@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "tensor/compare.h"
+#include "tensor/dtype.h"
 
 // Skips the test, in words, where the shared data is absent.
 #define ETTIN_NEED_SHARED(path)                                             \

@@ -142,7 +142,9 @@ void release_rows(const std::vector<StoredMatrix>& blocks, int64_t first, int64_
     const int64_t from = std::clamp<int64_t>(first, 0, rows);
     const int64_t to = std::clamp<int64_t>(first + count, 0, rows);
     const StoredTensor& values = *block.values;
-    if (from < to && values.mapped) {
+    if (from < to && values.mapped && values.affine != nullptr) {
+      release_pages(values.bytes);  // its rows may lie all over them
+    } else if (from < to && values.mapped) {
       const size_t row = values.bytes.size() / to_size(rows);
       release_pages(values.bytes.subspan(to_size(from) * row, to_size(to - from) * row));
     }
