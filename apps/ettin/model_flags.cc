@@ -60,9 +60,17 @@ Result<std::string> find_model(Console& console, const std::string& model,
 void ModelFlags::add_compute_to(Flags& flags) {
   flags.option("--threads", "N", "threads; 0: the CPUs this process may run on", &threads);
   flags.option("--dtype", "TYPE",
-               "number format: auto, fp32, bf16, q8 (int8), q4; fp64 with --backend ref", &dtype);
+               "number format: auto, fp32, bf16, q8 (int8), q4; fp64 with --backend ref; of ONNX "
+               "files which one: auto, fp32, fp16, q8, q4, q4f16, int8, uint8",
+               &dtype);
   flags.toggle("--exact-activations",
                "bf16, q8, q4: round the weights only, not what they multiply", &exact_activations);
+  flags.toggle("--expand-weights", "ONNX: expand int8 and 4-bit weights to fp32", &expand_weights);
+  flags.choice(
+      "--int8-scales", {"token", "sequence"},
+      "ONNX int8: round each token by a scale of its own, or all of a text by one, as ONNX "
+      "Runtime does with one text",
+      &int8_scales);
   flags.choice("--backend", {"cpu", "ref"}, "cpu, or ref: slow, the definition of correctness",
                &backend);
 }
@@ -96,6 +104,8 @@ ModelOptions ModelFlags::options() const {
   options.backend = backend;
   options.dtype = dtype;
   options.exact_activations = exact_activations;
+  options.expand_weights = expand_weights;
+  options.int8_scales = int8_scales;
   options.threads = threads;
   options.causal_window_keys = causal_window_keys;
   options.local_rope_theta = local_rope_theta;

@@ -26,6 +26,8 @@ struct ModelFlags {
   int threads = 0;
   std::string dtype = "auto";
   bool exact_activations = false;
+  bool expand_weights = false;
+  std::string int8_scales = "token";
   std::string backend = "cpu";
   std::optional<int64_t> causal_window_keys;
   std::optional<double> local_rope_theta;

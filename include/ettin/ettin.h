@@ -40,6 +40,10 @@ struct ModelOptions {
   bool exact_activations = false;
   // ONNX: expand int8 and 4-bit weights to fp32 when they are loaded.
   bool expand_weights = false;
+  // ONNX int8: what is multiplied by integer weights is rounded to 8 bits with one scale for each
+  // "token", so that an answer does not depend on the rest of its text, or for each "sequence", as
+  // ONNX Runtime does at batch size 1: its numbers, slower. Inputs share no pass then.
+  std::string int8_scales = "token";
   int threads = 0;  // 0: the CPUs this process may run on
   // Decoders only: the keys a local layer sees, itself included. 64 is what transformers computes,
   // 65 what the published training computed.

@@ -154,6 +154,7 @@ struct BackendOptions {
   // every other format activations are fp32 between operations.
   WeightFormat format = WeightFormat::f32;
   bool exact_activations = false;  // q4, q8, bf16: multiply fp32 rows, do not round them
+  bool int8_one_scale = false;     // int8: one scale for all rows of a call (LinearWeight)
   int threads = 0;                 // 0: the CPUs this process may run on
 };
 

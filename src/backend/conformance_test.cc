@@ -112,8 +112,11 @@ void check_format(WeightFormat format, bool exact_activations) {
 TEST(Conformance, Bf16) { check_format(WeightFormat::bf16, false); }
 TEST(Conformance, Q8) { check_format(WeightFormat::q8, false); }
 TEST(Conformance, Q4) { check_format(WeightFormat::q4, false); }
+TEST(Conformance, Int8) { check_format(WeightFormat::int8, false); }
+TEST(Conformance, WeightOnlyBlocks) { check_format(WeightFormat::weight_only, false); }
 TEST(Conformance, WeightsOnly) {
-  for (const WeightFormat f : {WeightFormat::bf16, WeightFormat::q8, WeightFormat::q4}) {
+  for (const WeightFormat f :
+       {WeightFormat::bf16, WeightFormat::q8, WeightFormat::q4, WeightFormat::int8}) {
     check_format(f, true);
   }
 }
@@ -142,7 +145,8 @@ TEST(Conformance, NormInsideLinearEqualsNormBeforeIt) {
   const StoredTensor weight = stored(w, {kOut, kIn}), gains = stored(gain, {kIn});
   const StoredTensor biases = stored(bias, {kIn});
   for (const WeightFormat format :
-       {WeightFormat::f32, WeightFormat::bf16, WeightFormat::q8, WeightFormat::q4}) {
+       {WeightFormat::f32, WeightFormat::bf16, WeightFormat::q8, WeightFormat::q4,
+        WeightFormat::int8, WeightFormat::weight_only}) {
     for (const bool exact : {false, true}) {
       auto backends = cpu_backends(2, format, exact);
       backends.push_back(make_ref_backend(Dtype::f32, format, exact, 2));

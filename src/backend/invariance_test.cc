@@ -172,6 +172,10 @@ TEST(Invariance, SubBatchesOrdersAndThreads) { check_sub_batches(WeightFormat::f
 TEST(Invariance, SubBatchesOrdersAndThreadsInBf16) { check_sub_batches(WeightFormat::bf16); }
 TEST(Invariance, SubBatchesOrdersAndThreadsInQ8) { check_sub_batches(WeightFormat::q8); }
 TEST(Invariance, SubBatchesOrdersAndThreadsInQ4) { check_sub_batches(WeightFormat::q4); }
+TEST(Invariance, SubBatchesOrdersAndThreadsInInt8) { check_sub_batches(WeightFormat::int8); }
+TEST(Invariance, SubBatchesOrdersAndThreadsInBlocks) {
+  check_sub_batches(WeightFormat::weight_only);
+}
 
 // Prefill in random chunks and one-token steps through a cache equals one causal pass.
 void check_cached(WeightFormat format) {

@@ -16,12 +16,12 @@ struct Entry {
 const std::vector<Entry>& entries() {
   using enum WeightFormat;
   static const std::vector<Entry> all = {
-      {"cpu", {f32, bf16, q8, q4}, make_cpu_backend},
+      {"cpu", {f32, bf16, q8, q4, int8, weight_only}, make_cpu_backend},
       {"ref",
-       {f64, f32, bf16, q8, q4},
+       {f64, f32, bf16, q8, q4, int8, weight_only},
        [](const BackendOptions& o) -> Result<std::shared_ptr<const Backend>> {
          return make_ref_backend(o.format == f64 ? Dtype::f64 : Dtype::f32, o.format,
-                                 o.exact_activations, o.threads);
+                                 o.exact_activations, o.threads, o.int8_one_scale);
        }},
   };
   return all;
@@ -43,6 +43,7 @@ Result<std::shared_ptr<const Backend>> make_backend(const BackendOptions& option
     std::string formats;
     for (const WeightFormat f : entry.formats) {
       if (f == options.format) return entry.make(options);
+      if (!format_from_name(format_name(f))) continue;  // nobody can ask for it
       formats += fmt::format("{}{}", formats.empty() ? "" : ", ", format_name(f));
     }
     return Status(StatusCode::invalid_argument,

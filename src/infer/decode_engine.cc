@@ -65,8 +65,21 @@ struct DecodeEngine::Stream {
   bool ended = false;
 };
 
+namespace {
+
+// Streams, and parts of a prompt, that must not share a pass take turns.
+DecodeLimits limits_for(const Session& session, DecodeLimits limits) {
+  if (session.batch_tokens() > 1) return limits;
+  limits.streams = 1;
+  limits.step_tokens = limits.chunk_tokens = session.max_tokens() + 1;
+  limits.prefix_bytes = 0;
+  return limits;
+}
+
+}  // namespace
+
 DecodeEngine::DecodeEngine(const Session& session, const DecodeLimits& limits)
-    : session_(session), limits_(limits), prefixes_(limits.prefix_bytes) {
+    : session_(session), limits_(limits_for(session, limits)), prefixes_(limits_.prefix_bytes) {
   ETTIN_CHECK(limits.streams > 0 && limits.step_tokens > 0 && limits.chunk_tokens > 0);
   ETTIN_CHECK(session.has_weights() && session.config().head == Head::language_model);
   rows_.resize(static_cast<size_t>(session.backend().threads().size()));

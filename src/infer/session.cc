@@ -39,6 +39,12 @@ Result<BackendOptions> backend_options(const ModelOptions& options, WeightFormat
     backend.format = format.value_or(stored);
   }
   backend.exact_activations = options.exact_activations;
+  if (options.int8_scales != "token" && options.int8_scales != "sequence") {
+    return Status(StatusCode::invalid_argument,
+                  fmt::format("int8_scales \"{:.40}\" is not known", options.int8_scales),
+                  "choose token or sequence");
+  }
+  backend.int8_one_scale = options.int8_scales == "sequence";
   return backend;
 }
 
@@ -138,6 +144,8 @@ Result<EmbeddingModule> pack_module(const SentenceModule& m, int64_t width,
     ETTIN_ASSIGN_OR_RETURN(const StoredTensor* const weight,
                            module_tensor(m, "linear.weight", {out, in}));
     MatrixSource source{{weight}, {}};
+    // What other tools' formats are is not for matrices that they did not store.
+    if (!format_from_name(format_name(backend.format()))) source.format = WeightFormat::f32;
     if (m.bias) {
       ETTIN_ASSIGN_OR_RETURN(const StoredTensor* const bias,
                              module_tensor(m, "linear.bias", {out}));
@@ -263,6 +271,8 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   }
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
                          open_backend(compute, stored));
+  session->alone_ = compute.int8_scales == "sequence" && backend->format() == WeightFormat::int8 &&
+                    !options.exact_activations;
   if (options.keep_packed) {
     load.packed_file = join_path(
         directory,

@@ -32,6 +32,9 @@ struct EmbeddingSettings {
   std::optional<int64_t> max_length;
 };
 
+// Rows that one pass computes at once: enough to fill the caches, small enough to bound memory.
+inline constexpr int64_t kBatchTokens = 4096;
+
 // An error for a format or a number of threads that no model could be loaded with: for callers that
 // fetch a model first.
 Status check_options(const ModelOptions& options);
@@ -55,6 +58,8 @@ class Session {
   bool has_tokenizer() const { return tokenizer_ != nullptr; }
   // Precondition: has_tokenizer().
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  // Rows that one pass may compute at once; 1 where sequences must not share a pass.
+  int64_t batch_tokens() const { return alone_ ? 1 : kBatchTokens; }
   // Longest input in tokens.
   int64_t max_tokens() const { return max_tokens_; }
 
@@ -79,13 +84,12 @@ class Session {
   std::vector<int32_t> eos_ids_;
   std::vector<std::string> warnings_;
   int64_t max_tokens_ = 0;
+  bool alone_ = false;
   ModelInfo info_;
   mutable std::mutex scratch_mutex_;
   mutable std::vector<std::unique_ptr<Arena>> idle_scratch_;
 };
 
-// Rows that one pass computes at once: enough to fill the caches, small enough to bound memory.
-inline constexpr int64_t kBatchTokens = 4096;
 // Rows of vocabulary logits that are held at once.
 inline constexpr int64_t kLogitRows = 64;
 

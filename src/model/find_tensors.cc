@@ -260,7 +260,12 @@ Result<std::vector<FoundTensor>> find_tensors(const ModelConfig& config, const T
     if (!found.spec.tied || found.blocks.empty()) continue;
     found.differs_from_embedding = !same_values(found.blocks[0], plan.front().blocks[0]);
     // Quantised files round the two in ways of their own.
-    if (!found.differs_from_embedding || found.blocks[0].stored_integers()) continue;
+    if (!found.differs_from_embedding) {
+      // One matrix serves both: the way in which the head is multiplied is the one to keep.
+      if (found.blocks[0].format() == WeightFormat::int8) plan.front().blocks = found.blocks;
+      continue;
+    }
+    if (found.blocks[0].stored_integers()) continue;
     warnings->push_back(
         fmt::format("{}: decoder.weight differs from the embedding although config.json ties them; "
                     "using it as stored",
@@ -285,17 +290,16 @@ Result<WeightFormat> choose_format(const FoundTensor& found, WeightFormat wanted
                                   [&](const StoredMatrix& m) { return same_format(m, blocks[0]); });
     wanted = same ? blocks[0].format() : WeightFormat::f32;
     if (options.expand && is_foreign(wanted)) wanted = WeightFormat::f32;
-    if (is_foreign(wanted)) wanted = WeightFormat::f32;
   }
   if (!is_quantized(wanted) && wanted != WeightFormat::int8) return wanted;
   // 127 * 127 * in_features must fit into the 32 bits in which kernels sum, and 128 times the sum
   // of a row's levels too.
-  constexpr int64_t kMostIn = 1 << 17;
-  if (!blocks.empty() && blocks[0].in_features > kMostIn) {
+  const int64_t most_in = wanted == WeightFormat::int8 ? 1 << 15 : 1 << 17;
+  if (!blocks.empty() && blocks[0].in_features > most_in) {
     return Status(
         StatusCode::unsupported,
         fmt::format("{}: {} has {} input features; {} takes at most {}", source.where(),
-                    blocks[0].values->name, blocks[0].in_features, format_name(wanted), kMostIn),
+                    blocks[0].values->name, blocks[0].in_features, format_name(wanted), most_in),
         "choose bf16 or fp32");
   }
   for (const StoredMatrix& m : blocks) {

@@ -111,8 +111,7 @@ Result<Network> build_network(ModelConfig config, std::shared_ptr<const Backend>
   std::vector<WeightFormat> formats(plan.size());
   for (size_t i = 0; i < plan.size(); ++i) {
     if (plan[i].blocks.empty()) continue;
-    ETTIN_ASSIGN_OR_RETURN(formats[i],
-                           choose_format(plan[i], backend->format(), options, source));
+    ETTIN_ASSIGN_OR_RETURN(formats[i], choose_format(plan[i], backend->format(), options, source));
   }
   uint64_t identity = 0;
   if (!options.packed_file.empty()) {

@@ -6,8 +6,7 @@
 namespace ettin {
 
 Result<ModelFolder> read_model_folder(const std::string& directory,
-                                      std::vector<std::string>* warnings,
-                                      std::string_view dtype) {
+                                      std::vector<std::string>* warnings, std::string_view dtype) {
   LoadOptions load;
   load.allow_extra_tensors = true;
   ModelFolder folder;

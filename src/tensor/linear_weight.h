@@ -22,6 +22,10 @@ struct LinearWeight {
   int64_t in_features = 0;
   WeightFormat format = WeightFormat::f32;
   bool exact_activations = false;  // rows stay fp32 instead of being rounded as the format says
+  WeightBlocks blocks;             // weight-only
+  // int8: all rows of a call are rounded by one scale, as ONNX Runtime does with its batch of one;
+  // otherwise every row has its own.
+  bool one_scale = false;
   WeightLayout layout = WeightLayout::row_major;
   int32_t panel_width = 0;  // panels only; the last panel is padded with zero columns
   bool gated = false;       // packed for Epilogue::gated: activated and gate rows interleaved

@@ -79,6 +79,38 @@ float quantize_q8(std::span<const float> x, std::span<int8_t> out) {
   return most / 127.0f;
 }
 
+ByteScale byte_scale(float lo, float hi) {
+  const float span = hi - lo;
+  if (!(span < INFINITY)) return {NAN, 0};
+  ByteScale s;
+  if (span > 0) s.scale = span / 255.0f;
+  const float zero = round_small(-lo / s.scale);
+  s.zero = static_cast<int32_t>(std::min(255.0f, std::max(0.0f, zero)));
+  return s;
+}
+
+std::pair<float, float> range_with_zero(std::span<const float> x) {
+  float lo = 0, hi = 0;
+  bool finite = true;
+  for (const float v : x) {
+    lo = std::min(lo, v);
+    hi = std::max(hi, v);
+    finite &= std::fabs(v) < INFINITY;
+  }
+  if (!finite) return {-INFINITY, INFINITY};
+  return {lo, hi};
+}
+
+void quantize_bytes(std::span<const float> x, ByteScale scale, std::span<uint8_t> out) {
+  ETTIN_CHECK(x.size() == out.size());
+  if (!(scale.scale < INFINITY)) return std::fill(out.begin(), out.end(), uint8_t{0});
+  const float least = static_cast<float>(-scale.zero), most = static_cast<float>(255 - scale.zero);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const float level = round_small(std::min(most, std::max(least, x[i] / scale.scale)));
+    out[i] = static_cast<uint8_t>(static_cast<int32_t>(level) + scale.zero);
+  }
+}
+
 void quantize_q4(std::span<const float> x, std::span<uint8_t> nibbles, std::span<uint16_t> scales) {
   const auto blocks = static_cast<size_t>(q4_blocks(static_cast<int64_t>(x.size())));
   ETTIN_CHECK(nibbles.size() == x.size() && scales.size() == blocks);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace ettin {
 
@@ -18,6 +19,20 @@ inline int64_t q4_blocks(int64_t in_features) { return (in_features + kQ4Block -
 // both first (tensor/hadamard.h). x must be finite; a row that holds NaN or infinity has a scale of
 // NaN and zeros.
 float quantize_q8(std::span<const float> x, std::span<int8_t> out);
+
+// ONNX's DynamicQuantizeLinear: x ~ scale * (byte - zero) for x in [lo, hi], 0 among them. scale =
+// (hi - lo) / 255, or 1 when that is 0; zero = -lo / scale rounded to nearest even.
+struct ByteScale {
+  float scale = 1;
+  int32_t zero = 0;  // 0 to 255
+};
+ByteScale byte_scale(float lo, float hi);
+// The smallest and the largest of x and 0; NaN and infinity give infinities.
+std::pair<float, float> range_with_zero(std::span<const float> x);
+// byte = x / scale rounded to nearest even, plus zero, kept in 0 to 255. |x - scale * (byte -
+// zero)|
+// <= scale for x in the range of the scale.
+void quantize_bytes(std::span<const float> x, ByteScale scale, std::span<uint8_t> out);
 
 // Per block of 32: x ~ scale * (nibble - 8), nibble in [0, 15], scale an fp16 number. The element
 // of largest magnitude lies near -8 * scale, as in ggml's Q4_0; of a few scales around that, the

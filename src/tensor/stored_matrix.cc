@@ -1,5 +1,6 @@
 #include "tensor/stored_matrix.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -112,6 +113,70 @@ void read_row_q4(const StoredMatrix& matrix, int64_t row, std::span<uint8_t> nib
   const std::byte* values = at(*matrix.values, row * ((k + 1) / 2));
   for (int64_t i = 0; i < k; ++i) nibbles[static_cast<size_t>(i)] = nibble(values, i);
   std::memcpy(scales.data(), at(*matrix.scales, row * q4_blocks(k)), scales.size_bytes());
+}
+
+namespace {
+
+const AffineMatrix* integers_of(const StoredMatrix& matrix) {
+  const AffineMatrix* m = matrix.values->affine.get();
+  return m != nullptr && m->quantized() ? m : nullptr;
+}
+
+// What makes a stored integer unsigned.
+int offset_of(NumberKind kind) {
+  return kind == NumberKind::i8 ? 128 : kind == NumberKind::i4 ? 8 : 0;
+}
+
+void read_levels(const AffineMatrix& m, int64_t row, std::span<uint8_t> out) {
+  std::vector<float> wide(out.size());
+  m.values.read_row(row, wide);
+  const int offset = offset_of(m.values.kind);
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<uint8_t>(static_cast<int>(wide[i]) + offset);
+  }
+}
+
+}  // namespace
+
+ByteScale read_row_bytes(const StoredMatrix& matrix, int64_t row, std::span<uint8_t> out) {
+  if (const AffineMatrix* m = integers_of(matrix)) {
+    ETTIN_CHECK(matrix.format() == WeightFormat::int8);
+    read_levels(*m, row, out);
+    return {static_cast<float>(m->scale_at(row, 0)),
+            static_cast<int32_t>(m->zero_at(row, 0)) + offset_of(m->values.kind)};
+  }
+  std::vector<float> wide(out.size());
+  std::vector<int8_t> levels(out.size());
+  read_row(matrix, row, std::span(wide));
+  const float scale = quantize_q8(wide, levels);
+  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<uint8_t>(levels[i] + 128);
+  return {scale, 128};
+}
+
+WeightBlocks weight_blocks(const StoredMatrix& matrix) {
+  const AffineMatrix* m = integers_of(matrix);
+  if (m == nullptr) return {4, kQ4Block, false, kQ4Zero};
+  return {static_cast<int32_t>(number_bits(m->values.kind)), m->block, !m->zeros.bytes.empty(),
+          m->zeros.bytes.empty() ? static_cast<float>(m->zero + offset_of(m->values.kind)) : 0.0f};
+}
+
+void read_row_blocks(const StoredMatrix& matrix, int64_t row, std::span<uint8_t> levels,
+                     std::span<float> scales, std::span<float> zeros) {
+  if (const AffineMatrix* m = integers_of(matrix)) {
+    read_levels(*m, row, levels);
+    for (int64_t b = 0; b < m->blocks(); ++b) {
+      scales[static_cast<size_t>(b)] = static_cast<float>(m->scale_at(row, b));
+      zeros[static_cast<size_t>(b)] =
+          static_cast<float>(m->zero_at(row, b) + offset_of(m->values.kind));
+    }
+    return;
+  }
+  std::vector<float> wide(levels.size());
+  std::vector<uint16_t> halves(scales.size());
+  read_row(matrix, row, std::span(wide));
+  quantize_q4(wide, levels, halves);
+  for (size_t b = 0; b < scales.size(); ++b) scales[b] = fp16_to_float(halves[b]);
+  std::fill(zeros.begin(), zeros.end(), static_cast<float>(kQ4Zero));
 }
 
 }  // namespace ettin

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "tensor/quantize.h"
 #include "tensor/stored_tensor.h"
 #include "tensor/weight_format.h"
 
@@ -50,5 +51,17 @@ float read_row_q8(const StoredMatrix& matrix, int64_t row, std::span<int8_t> out
 // Row `row` as q4, one nibble per byte, scales as fp16 bits. Precondition: floating or q4.
 void read_row_q4(const StoredMatrix& matrix, int64_t row, std::span<uint8_t> nibbles,
                  std::span<uint16_t> scales);
+
+// Row `row` as int8: bytes that stand for (byte - zero) * scale. As stored; of a floating row,
+// levels of quantize_q8 plus 128, not rotated.
+ByteScale read_row_bytes(const StoredMatrix& matrix, int64_t row, std::span<uint8_t> out);
+
+// How the matrix is cut into blocks as weight-only: as stored, else 4 bits in blocks of 32.
+WeightBlocks weight_blocks(const StoredMatrix& matrix);
+
+// Row `row` as weight-only: unsigned integers, one per byte, and for each block the scale and the
+// integer that stands for 0. As stored; of a floating row by quantize_q4.
+void read_row_blocks(const StoredMatrix& matrix, int64_t row, std::span<uint8_t> levels,
+                     std::span<float> scales, std::span<float> zeros);
 
 }  // namespace ettin

@@ -31,6 +31,16 @@ namespace ettin {
 
 enum class WeightFormat : uint8_t { f64, f32, bf16, q8, q4, int8, weight_only };
 
+// Of weight-only matrices: input features that share a scale, and the width of their integers.
+struct WeightBlocks {
+  int32_t bits = 0;    // 4 or 8
+  int64_t size = 0;    // in_features where a row has one scale
+  bool zeros = false;  // each block has a zero of its own; otherwise it is `zero`
+  float zero = 0;      // the unsigned integer that stands for 0
+
+  friend bool operator==(const WeightBlocks&, const WeightBlocks&) = default;
+};
+
 std::string_view format_name(WeightFormat format);  // as --dtype spells it: "fp32", "q8", ...
 // Accepts the alias "int8" for q8.
 std::optional<WeightFormat> format_from_name(std::string_view name);

@@ -27,9 +27,9 @@ class CpuBackend final : public Backend {
         isa_name_(isa.name),
         format_(options.format),
         exact_activations_(options.exact_activations),
-        cache_dtype_(options.exact_activations || bits_per_weight(options.format) > 16
-                         ? Dtype::f32
-                         : Dtype::bf16),
+        one_scale_(options.int8_one_scale),
+        cache_dtype_(options.exact_activations || !rounds_keys(options.format) ? Dtype::f32
+                                                                               : Dtype::bf16),
         matrix_(cpu::matrix_kernels(isa.targets)),
         attention_(cpu::attention_kernels(isa, cache_dtype_ == Dtype::bf16)),
         rows_(cpu::row_kernels(isa.targets)),
@@ -50,6 +50,7 @@ class CpuBackend final : public Backend {
     LinearWeight w =
         cpu::pack_matrix(source, use, source.format.value_or(format_), matrix_, threads_);
     w.exact_activations = exact_activations_;
+    w.one_scale = one_scale_;
     return w;
   }
 
@@ -209,6 +210,11 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  // What other tools store is computed as they do, with fp32 between the matrices.
+  static bool rounds_keys(WeightFormat format) {
+    return format == WeightFormat::bf16 || format == WeightFormat::q8 || format == WeightFormat::q4;
+  }
+
   static void check(std::initializer_list<ConstView> views) {
     for (const ConstView& v : views) ETTIN_CHECK(v.dtype == Dtype::f32 && v.stride >= v.cols);
   }
@@ -246,7 +252,7 @@ class CpuBackend final : public Backend {
   const cpu::IsaChoice isa_;
   std::string isa_name_;
   const WeightFormat format_;
-  const bool exact_activations_;
+  const bool exact_activations_, one_scale_;
   const Dtype cache_dtype_;  // bf16: attention computes with bf16 keys and values, cached or not
   const cpu::MatrixKernels& matrix_;
   const cpu::AttentionKernels& attention_;

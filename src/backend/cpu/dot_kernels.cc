@@ -6,6 +6,7 @@
 
 #include <hwy/base.h>
 
+#include "backend/cpu/dot_int8.h"
 #include "backend/cpu/dot_q4.h"
 #include "backend/cpu/scratch.h"
 #include "tensor/hadamard.h"
@@ -235,18 +236,12 @@ struct Q8 {
 using Bf16Tiles = TileTable<Bf16, kWideRows>;
 using Q8Tiles = TileTable<Q8, kWideRows>;
 
-constexpr DotKernels kBf16 = {kWideRows,
-                              Bf16Tiles::panels_at_once,
-                              bf16_row_bytes,
-                              prepare_bf16,
-                              Bf16Tiles::multiply,
-                              nullptr,
-                              nullptr,
+constexpr DotKernels kBf16 = {kWideRows, Bf16Tiles::panels_at_once, bf16_row_bytes, prepare_bf16,
+                              nullptr,   Bf16Tiles::multiply,       nullptr,        nullptr,
                               nullptr};
-constexpr DotKernels kQ8 = {kWideRows,         Q8Tiles::panels_at_once,
-                            level_row_bytes,   prepare_q8,
-                            Q8Tiles::multiply, nullptr,
-                            nullptr,           nullptr};
+constexpr DotKernels kQ8 = {kWideRows, Q8Tiles::panels_at_once, level_row_bytes, prepare_q8,
+                            nullptr,   Q8Tiles::multiply,       nullptr,         nullptr,
+                            nullptr};
 
 }  // namespace
 }  // namespace ettin::cpu::dot
@@ -263,6 +258,7 @@ const DotKernels* dot_kernels([[maybe_unused]] const IsaChoice& isa,
   if (format == WeightFormat::bf16 && isa.bf16) return &dot::kBf16;
   if (format == WeightFormat::q8 && isa.vnni) return &dot::kQ8;
   if (format == WeightFormat::q4 && isa.vnni) return &dot::q4_kernels();
+  if (format == WeightFormat::int8 && isa.vnni) return &dot::int8_kernels();
 #endif
   return nullptr;
 }

@@ -2,14 +2,15 @@
 // that has none here runs on the fp32 tile: rows and panels are widened first (matrix.cc).
 //
 // Every output is one chain in the order of k (bf16: vdpbf16ps over pairs; q4: fused multiply-adds
-// over blocks of exact integer sums; q8: one exact integer sum), whatever the tile: results do not
-// depend on the batch.
+// over blocks of exact integer sums; q8 and int8: one exact integer sum), whatever the tile:
+// results do not depend on the batch.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "backend/cpu/isa.h"
+#include "tensor/quantize.h"
 #include "tensor/weight_format.h"
 
 namespace ettin::cpu {
@@ -33,6 +34,8 @@ struct DotKernels {
   int64_t (*row_bytes)(int64_t k);
   // Rotates and rounds a row as the format says. x may lie at the start of thread_scratch.
   void (*prepare)(const float* x, int64_t k, std::byte* row);
+  // int8: the same with a scale that is given; null of other formats.
+  void (*prepare_scaled)(const float* x, int64_t k, ByteScale scale, std::byte* row);
   // sums = rows times panels, scales included. rows <= max_rows, panels from panels_at_once.
   void (*multiply)(int64_t rows, int64_t panels, const DotArgs& args);
   // For many tiles on the same panel: a wider copy that multiply_unpacked reads, or null.

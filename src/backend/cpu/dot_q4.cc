@@ -144,9 +144,15 @@ struct Unpacked {
 using PackedTiles = TileTable<Packed, kQ4Rows>;
 using UnpackedTiles = TileTable<Unpacked, kQ4Rows>;
 
-constexpr DotKernels kQ4 = {kQ4Rows,    PackedTiles::panels_at_once, level_row_bytes,
-                            prepare_q4, PackedTiles::multiply,       q4_unpacked_bytes,
-                            unpack_q4,  UnpackedTiles::multiply};
+constexpr DotKernels kQ4 = {kQ4Rows,
+                            PackedTiles::panels_at_once,
+                            level_row_bytes,
+                            prepare_q4,
+                            nullptr,
+                            PackedTiles::multiply,
+                            q4_unpacked_bytes,
+                            unpack_q4,
+                            UnpackedTiles::multiply};
 
 }  // namespace
 

@@ -22,6 +22,7 @@ struct LinearTask {
   int64_t rows = 0;
   int64_t in_features = 0;
   WeightFormat format = WeightFormat::f32;  // of the panels
+  WeightBlocks blocks;                      // of weight-only panels
   const DotKernels* dot = nullptr;          // null: panels are widened to fp32 where they are not
   const std::byte* panels = nullptr;        // of the whole matrix
   ptrdiff_t panel_bytes = 0;

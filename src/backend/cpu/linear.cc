@@ -22,17 +22,58 @@ struct PreparedRows {
   ptrdiff_t stride;  // bytes
 };
 
+// int8 with one scale for all rows, which takes a look at all of them first.
+PreparedRows prepare_by_one_scale(ConstView x, const NormWeight& norm, const DotKernels* dot,
+                                  ptrdiff_t stride, const LinearContext& context) {
+  const int64_t k = x.cols, padded = round_up(k, 16);
+  const auto floats = static_cast<int64_t>(sizeof(float));
+  // Prepared rows, normalised rows, and the range of each.
+  std::byte* data =
+      call_scratch(x.rows * (stride + padded * floats) + round_up(x.rows, 8) * 2 * floats);
+  auto* normed = reinterpret_cast<float*>(data + x.rows * stride);
+  float* ranges = normed + x.rows * padded;
+  for_rows(context.threads, x.rows, k, [&](int64_t t) {
+    float* row = normed + t * padded;
+    if (norm) {
+      context.row_kernels.layer_norm(x.row<float>(t), norm, row);
+    } else {
+      std::copy_n(x.row<float>(t), k, row);
+    }
+    const auto [lo, hi] = range_with_zero({row, to_size(k)});
+    ranges[2 * t] = lo;
+    ranges[2 * t + 1] = hi;
+  });
+  float lo = 0, hi = 0;
+  for (int64_t t = 0; t < x.rows; ++t) {
+    lo = std::min(lo, ranges[2 * t]);
+    hi = std::max(hi, ranges[2 * t + 1]);
+  }
+  const ByteScale scale = byte_scale(lo, hi);
+  for_rows(context.threads, x.rows, k, [&](int64_t t) {
+    std::byte* to = data + t * stride;
+    if (dot != nullptr) {
+      dot->prepare_scaled(normed + t * padded, k, scale, to);
+    } else {
+      round_row_bytes(scale, normed + t * padded, k, reinterpret_cast<float*>(to));
+    }
+  });
+  return {data, stride};
+}
+
 // The rows normalised, and as the weight's format multiplies them.
 PreparedRows prepare_rows(ConstView x, const NormWeight& norm, const LinearWeight& weight,
                           const DotKernels* dot, const LinearContext& context) {
   const int64_t k = x.cols;
   const bool only_rotated = weight.format == WeightFormat::q8 && weight.exact_activations;
-  const bool floats = weight.format == WeightFormat::f32 || weight.exact_activations;
+  const bool floats = weight.format == WeightFormat::f32 ||
+                      weight.format == WeightFormat::weight_only || weight.exact_activations;
+  const bool one_scale = weight.one_scale && weight.format == WeightFormat::int8 && !floats;
   if (floats && !only_rotated && !norm) {
     return {x.data, x.stride * static_cast<ptrdiff_t>(sizeof(float))};
   }
   const int64_t stride =
       dot != nullptr ? dot->row_bytes(k) : k * static_cast<int64_t>(sizeof(float));
+  if (one_scale) return prepare_by_one_scale(x, norm, dot, stride, context);
   std::byte* data = call_scratch(x.rows * stride);
   for_rows(context.threads, x.rows, k, [&](int64_t t) {
     const float* row = x.row<float>(t);
@@ -100,11 +141,15 @@ void linear(ConstView x, const NormWeight& norm, const LinearWeight& weight, Epi
   whole.format = weight.format;
   whole.dot = dot;
   whole.panels = weight.data->data();
-  whole.panel_bytes = panel_bytes(weight.format, weight.in_features, weight.panel_width);
+  whole.panel_bytes = panel_bytes(weight);
   whole.bias = weight.bias ? weight.bias->as<float>() : nullptr;
   whole.epilogue = epilogue;
   whole.activation = activation;
-  whole.coarse_activation = weight.format != WeightFormat::f32 && !weight.exact_activations;
+  whole.blocks = weight.blocks;
+  whole.coarse_activation =
+      (weight.format == WeightFormat::bf16 || weight.format == WeightFormat::q8 ||
+       weight.format == WeightFormat::q4) &&
+      !weight.exact_activations;
   whole.out_stride = out.stride;
   whole.out_cols = out.cols;
   // Many rows take their time over the weights; few wait for memory.

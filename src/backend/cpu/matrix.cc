@@ -6,6 +6,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "backend/cpu/blocks-inl.h"
 #include "backend/cpu/dispatch.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/math-inl.h"
@@ -57,7 +58,9 @@ void finish_row(Epilogue epilogue, const float* HWY_RESTRICT sums, const float* 
 }
 
 // One panel of a narrow format as fp32 [k, kPanel], of q8 still rotated; layouts in cpu/pack.h.
-void widen_panel(WeightFormat format, const std::byte* panel, int64_t k, float* HWY_RESTRICT out) {
+void widen_panel(const LinearTask& task, const std::byte* panel, float* HWY_RESTRICT out) {
+  const WeightFormat format = task.format;
+  const int64_t k = task.in_features;
   const auto* bytes = reinterpret_cast<const uint8_t*>(panel);
   const auto* halves = reinterpret_cast<const uint16_t*>(panel);
   if (format == WeightFormat::bf16) {
@@ -71,6 +74,17 @@ void widen_panel(WeightFormat format, const std::byte* panel, int64_t k, float* 
       const uint8_t* from = bytes + 4 * kPanel + i / 4 * kPanel * 4 + i % 4;
       for (int64_t c = 0; c < kPanel; ++c) {
         out[i * kPanel + c] = static_cast<float>(from[4 * c] - 128) * scales[c];
+      }
+    }
+  } else if (format == WeightFormat::weight_only) {
+    widen_blocks(task.blocks, panel, k, out);
+  } else if (format == WeightFormat::int8) {
+    const auto* scales = reinterpret_cast<const float*>(panel);
+    const auto* zeros = reinterpret_cast<const int32_t*>(panel + 4 * kPanel);
+    for (int64_t i = 0; i < k; ++i) {
+      const uint8_t* from = bytes + 4 * kPanel * cpu::kInt8HeaderWords + i / 4 * kPanel * 4 + i % 4;
+      for (int64_t c = 0; c < kPanel; ++c) {
+        out[i * kPanel + c] = static_cast<float>(from[4 * c] - zeros[c]) * scales[c];
       }
     }
   } else {
@@ -101,6 +115,9 @@ struct Tiles {
   ptrdiff_t panel_bytes = 0;
   bool unpacked = false;
 
+  // One row reads weight-only panels as they are.
+  bool in_place() const { return task.format == WeightFormat::weight_only && task.rows == 1; }
+
   int64_t max_rows() const { return task.dot != nullptr ? task.dot->max_rows : kTileRows; }
 
   int64_t at_once(int64_t rows, int64_t left) const {
@@ -123,9 +140,9 @@ struct Tiles {
       }
       panels = copy;
       panel_bytes = bytes;
-    } else if (task.format != WeightFormat::f32) {
+    } else if (task.format != WeightFormat::f32 && !in_place()) {
       for (int64_t p = 0; p < count; ++p) {
-        widen_panel(task.format, panels + p * panel_bytes, k, scratch + p * k * kPanel);
+        widen_panel(task, panels + p * panel_bytes, scratch + p * k * kPanel);
       }
       panels = copy;
       panel_bytes = k * kPanel * static_cast<ptrdiff_t>(sizeof(float));
@@ -139,6 +156,13 @@ struct Tiles {
       const cpu::DotArgs args = {x,           task.x_stride, task.in_features, panels,
                                  panel_bytes, sums,          sums_stride};
       (unpacked ? task.dot->multiply_unpacked : task.dot->multiply)(rows, count, args);
+      return;
+    }
+    if (in_place()) {
+      for (int64_t p = 0; p < count; ++p) {
+        multiply_blocks(task.blocks, panels + p * panel_bytes, task.in_features,
+                        reinterpret_cast<const float*>(x), sums + p * kPanel);
+      }
       return;
     }
     constexpr ptrdiff_t kFloat = sizeof(float);

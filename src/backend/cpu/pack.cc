@@ -16,8 +16,6 @@ namespace {
 
 constexpr int64_t kPackedAtOnce = 16 * 1024 * 1024;  // bytes of fp32
 
-int64_t q4_block_bytes(int64_t width) { return width * (2 + kQ4Block / 2); }
-
 // The rows that a panel holds: up to two runs of consecutive rows of the stacked blocks.
 struct PanelRows {
   struct Run {
@@ -49,14 +47,18 @@ std::pair<const StoredMatrix*, int64_t> find_row(const std::vector<StoredMatrix>
 // one for each column, and MatrixKernels::pack_panel transposes them.
 using Words = std::vector<const float*>;  // the columns of a panel
 
-int64_t words_of_column(WeightFormat format, int64_t k) {
-  switch (format) {
+int64_t words_of_column(const LinearWeight& w) {
+  const int64_t k = w.in_features;
+  switch (w.format) {
     case WeightFormat::bf16:
       return ceil_div(k, 2);
     case WeightFormat::q8:
+    case WeightFormat::int8:
       return ceil_div(k, 4);
     case WeightFormat::q4:
       return q4_blocks(k) * 4;
+    case WeightFormat::weight_only:
+      return ceil_div(k, w.blocks.size) * block_words(w.blocks);
     default:
       return k;
   }
@@ -104,8 +106,50 @@ void write_q4(const StoredMatrix& block, int64_t row, const Column& to) {
   }
 }
 
-void write_column(WeightFormat format, const StoredMatrix& block, int64_t row, const Column& to) {
-  switch (format) {
+void write_int8(const StoredMatrix& block, int64_t row, const Column& to) {
+  const int64_t k = block.in_features;
+  auto* bytes = reinterpret_cast<uint8_t*>(to.words);
+  const ByteScale scale = read_row_bytes(block, row, {bytes, to_size(k)});
+  std::fill(bytes + k, bytes + 4 * ceil_div(k, 4), uint8_t{0});  // times rows of zeros
+  int32_t sum = 0;
+  for (int64_t i = 0; i < k; ++i) sum += bytes[i] - scale.zero;
+  std::byte* header = to.panel + 4 * to.index;
+  std::memcpy(header, &scale.scale, 4);
+  std::memcpy(header + 4 * to.width, &scale.zero, 4);
+  std::memcpy(header + 8 * to.width, &sum, 4);
+}
+
+void write_weight_only(const LinearWeight& w, const StoredMatrix& block, int64_t row,
+                       const Column& to) {
+  const int64_t k = block.in_features, size = w.blocks.size, count = ceil_div(k, size);
+  const int64_t words = block_words(w.blocks), bytes = block_bytes(w.blocks, to.width);
+  std::vector<uint8_t> levels(to_size(k));
+  std::vector<float> scales(to_size(count)), zeros(to_size(count));
+  read_row_blocks(block, row, levels, scales, zeros);
+  auto* out = reinterpret_cast<uint8_t*>(to.words);
+  std::fill_n(out, 4 * words * count, uint8_t{0});
+  for (int64_t b = 0; b < count; ++b, out += 4 * words) {
+    std::byte* header = to.panel + b * bytes + 4 * to.index;
+    std::memcpy(header, &scales[to_size(b)], 4);
+    if (w.blocks.zeros) std::memcpy(header + 4 * to.width, &zeros[to_size(b)], 4);
+    for (int64_t i = 0; i < std::min(size, k - b * size); ++i) {
+      const uint8_t level = levels[to_size(b * size + i)];
+      if (w.blocks.bits == 8) {
+        out[i] = level;
+      } else {
+        uint8_t& byte = out[i / 8 * 4 + i % 4];
+        byte = static_cast<uint8_t>(byte | level << (i % 8 < 4 ? 0 : 4));
+      }
+    }
+  }
+}
+
+void write_column(const LinearWeight& w, const StoredMatrix& block, int64_t row, const Column& to) {
+  switch (w.format) {
+    case WeightFormat::int8:
+      return write_int8(block, row, to);
+    case WeightFormat::weight_only:
+      return write_weight_only(w, block, row, to);
     case WeightFormat::bf16:
       return write_bf16(block, row, to);
     case WeightFormat::q8:
@@ -120,19 +164,26 @@ void write_column(WeightFormat format, const StoredMatrix& block, int64_t row, c
 // The words of a column that does not exist: zero in every format, with a scale of zero.
 uint32_t empty_word(WeightFormat format) { return format == WeightFormat::q8 ? 0x80808080u : 0u; }
 
-void transpose_words(WeightFormat format, Words columns, int64_t k, int64_t width,
-                     const MatrixKernels& kernels, std::byte* panel) {
-  const int64_t words = words_of_column(format, k);
-  if (format == WeightFormat::q4) {
-    for (int64_t b = 0; b < q4_blocks(k); ++b) {
-      std::byte* to = panel + b * q4_block_bytes(width) + 2 * width;
-      kernels.pack_panel(columns.data(), 4, reinterpret_cast<float*>(to));
-      for (const float*& column : columns) column += 4;
+void transpose_words(const LinearWeight& w, Words columns, const MatrixKernels& kernels,
+                     std::byte* panel) {
+  const int64_t width = w.panel_width;
+  const auto in_blocks = [&](int64_t blocks, int64_t words, int64_t header, int64_t bytes) {
+    for (int64_t b = 0; b < blocks; ++b) {
+      kernels.pack_panel(columns.data(), words, reinterpret_cast<float*>(panel + header));
+      for (const float*& column : columns) column += words;
+      panel += bytes;
     }
-    return;
+  };
+  if (w.format == WeightFormat::q4) {
+    return in_blocks(q4_blocks(w.in_features), 4, 2 * width, q4_block_bytes(width));
   }
-  if (format == WeightFormat::q8) panel += 4 * width;
-  kernels.pack_panel(columns.data(), words, reinterpret_cast<float*>(panel));
+  if (w.format == WeightFormat::weight_only) {
+    return in_blocks(ceil_div(w.in_features, w.blocks.size), block_words(w.blocks),
+                     4 * width * (w.blocks.zeros ? 2 : 1), block_bytes(w.blocks, width));
+  }
+  if (w.format == WeightFormat::q8) panel += 4 * width;
+  if (w.format == WeightFormat::int8) panel += 4 * width * kInt8HeaderWords;
+  kernels.pack_panel(columns.data(), words_of_column(w), reinterpret_cast<float*>(panel));
 }
 
 // Gives back the memory of rows that were read from a mapped file.
@@ -180,16 +231,21 @@ std::shared_ptr<const Buffer> pack_bias(const std::vector<const StoredTensor*>& 
   return std::make_shared<const Buffer>(std::move(packed));
 }
 
-int64_t panel_bytes(WeightFormat format, int64_t in_features, int64_t panel_width) {
-  switch (format) {
+int64_t panel_bytes(const LinearWeight& w) {
+  const int64_t k = w.in_features, width = w.panel_width;
+  switch (w.format) {
     case WeightFormat::bf16:
-      return ceil_div(in_features, 2) * panel_width * 4;
+      return ceil_div(k, 2) * width * 4;
     case WeightFormat::q8:
-      return panel_width * 4 + ceil_div(in_features, 4) * panel_width * 4;
+      return width * 4 + ceil_div(k, 4) * width * 4;
     case WeightFormat::q4:
-      return q4_blocks(in_features) * q4_block_bytes(panel_width);
+      return q4_blocks(k) * q4_block_bytes(width);
+    case WeightFormat::int8:
+      return (kInt8HeaderWords + ceil_div(k, 4)) * width * 4;
+    case WeightFormat::weight_only:
+      return ceil_div(k, w.blocks.size) * block_bytes(w.blocks, width);
     default:
-      return in_features * panel_width * 4;
+      return k * width * 4;
   }
 }
 
@@ -205,7 +261,8 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
   w.gated = use == MatrixUse::gated;
   ETTIN_CHECK(!w.gated || rows % 2 == 0);
   const int64_t width = kernels.panel_width, panels = panel_count(w), k = cols;
-  const int64_t bytes = panel_bytes(format, k, width);
+  if (format == WeightFormat::weight_only) w.blocks = weight_blocks(source.blocks.front());
+  const int64_t bytes = panel_bytes(w);
   if (!source.bias_blocks.empty()) w.bias = pack_bias(source.bias_blocks, rows, w.gated, width);
   if (source.packed != nullptr && source.packed->size() == to_size(panels * bytes)) {
     w.data = source.packed;
@@ -216,9 +273,12 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
     std::byte* panel = data->data() + p * bytes;
     // Scales of columns that do not exist stay zero.
     if (format == WeightFormat::q8) std::memset(panel, 0, to_size(4 * width));
-    if (format == WeightFormat::q4) std::memset(panel, 0, to_size(bytes));
+    if (format == WeightFormat::int8) std::memset(panel, 0, to_size(4 * width * kInt8HeaderWords));
+    if (format == WeightFormat::q4 || format == WeightFormat::weight_only) {
+      std::memset(panel, 0, to_size(bytes));
+    }
     // The columns' words, then one column that stands for the missing ones.
-    const int64_t words = words_of_column(format, k);
+    const int64_t words = words_of_column(w);
     float* scratch = thread_scratch((width + 1) * words);
     std::fill_n(scratch + width * words, words, std::bit_cast<float>(empty_word(format)));
     Words columns(to_size(width), scratch + width * words);
@@ -227,11 +287,11 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
         const int64_t column = run.column + r;
         float* to = scratch + column * words;
         const auto [block, row] = find_row(source.blocks, run.first + r);
-        write_column(format, *block, row, {to, panel, column, width});
+        write_column(w, *block, row, {to, panel, column, width});
         columns[to_size(column)] = to;
       }
     }
-    transpose_words(format, std::move(columns), k, width, kernels, panel);
+    transpose_words(w, std::move(columns), kernels, panel);
   };
   // In parts, after each of which the file's pages are given back: a model needs the memory of its
   // packed weights and little more while it is loaded.
@@ -247,59 +307,6 @@ LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use, WeightFormat
   }
   w.data = std::move(data);
   return w;
-}
-
-void round_row(WeightFormat format, const float* x, int64_t k, float* out) {
-  if (format == WeightFormat::bf16) {
-    for (int64_t i = 0; i < k; ++i) out[i] = bf16_to_float(float_to_bf16(x[i]));
-    return;
-  }
-  // The levels lie in the last quarter of the row, read before they are written over.
-  auto* levels = reinterpret_cast<int8_t*>(out) + 3 * k;
-  if (format == WeightFormat::q8) {
-    float* rotated = thread_scratch(k);
-    if (x != rotated) std::copy_n(x, k, rotated);
-    rotate_row(std::span(rotated, to_size(k)));
-    x = rotated;
-  }
-  const float scale = quantize_q8({x, to_size(k)}, {levels, to_size(k)});
-  for (int64_t i = 0; i < k; ++i) {
-    const auto level = static_cast<float>(levels[i]);
-    out[i] = level * scale;
-  }
-}
-
-void unpack_row(const LinearWeight& weight, int64_t row, float* out) {
-  const int64_t width = weight.panel_width, k = weight.in_features, column = row % width;
-  const std::byte* panel = weight.data->data() + row / width * panel_bytes(weight.format, k, width);
-  if (weight.format == WeightFormat::f32) {
-    const float* from = reinterpret_cast<const float*>(panel) + column;
-    for (int64_t i = 0; i < k; ++i) out[i] = from[i * width];
-  } else if (weight.format == WeightFormat::bf16) {
-    for (int64_t i = 0; i < k; ++i) {
-      uint16_t narrow;
-      std::memcpy(&narrow, panel + ((i / 2 * width + column) * 2 + i % 2) * 2, sizeof narrow);
-      out[i] = bf16_to_float(narrow);
-    }
-  } else if (weight.format == WeightFormat::q8) {
-    float scale;
-    std::memcpy(&scale, panel + 4 * column, sizeof scale);
-    const auto* from = reinterpret_cast<const uint8_t*>(panel + 4 * width);
-    for (int64_t i = 0; i < k; ++i) {
-      out[i] = static_cast<float>(from[(i / 4 * width + column) * 4 + i % 4] - 128) * scale;
-    }
-    rotate_row(std::span(out, to_size(k)));
-  } else {
-    for (int64_t i = 0; i < k; ++i) {
-      const std::byte* block = panel + i / kQ4Block * q4_block_bytes(width);
-      uint16_t scale;
-      std::memcpy(&scale, block + 2 * column, sizeof scale);
-      const int64_t in_block = i % kQ4Block, j = in_block % 16 / 4, t = in_block % 4;
-      const auto both = std::to_integer<int>(block[2 * width + (j * width + column) * 4 + t]);
-      const int nibble = in_block < 16 ? both & 15 : both >> 4;
-      out[i] = static_cast<float>(nibble - kQ4Zero) * fp16_to_float(scale);
-    }
-  }
 }
 
 }  // namespace ettin::cpu

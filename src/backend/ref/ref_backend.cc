@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -21,9 +22,10 @@ using ref::dot;
 template <class T>
 class RefBackend final : public Backend {
  public:
-  RefBackend(WeightFormat format, bool exact_activations, int threads)
+  RefBackend(WeightFormat format, bool exact_activations, bool one_scale, int threads)
       : format_(format),
         exact_activations_(exact_activations),
+        one_scale_(one_scale),
         pool_(shared_thread_pool(threads)),
         threads_(*pool_) {}
 
@@ -40,6 +42,7 @@ class RefBackend final : public Backend {
     w.in_features = cols;
     w.format = source.format.value_or(format_);
     w.exact_activations = exact_activations_;
+    w.one_scale = one_scale_;
     w.gated = use == MatrixUse::gated;
     auto data = std::make_shared<Buffer>(to_size(rows * cols) * sizeof(T));
     T* to = data->template as<T>();
@@ -127,9 +130,23 @@ class RefBackend final : public Backend {
     const auto y = [&](const T* a, int64_t o) {
       return dot(a, w + o * in, in) + (bias ? bias[o] : T{0});
     };
+    std::optional<ByteScale> one_scale;
+    if (weight.one_scale && weight.format == WeightFormat::int8) {
+      std::pair<float, float> range;
+      for (int64_t t = 0; t < x.rows; ++t) {
+        const std::vector<float> narrow(row(x, t), row(x, t) + in);
+        const auto [lo, hi] = range_with_zero(narrow);
+        range = {std::min(range.first, lo), std::max(range.second, hi)};
+      }
+      one_scale = byte_scale(range.first, range.second);
+    }
     threads_.parallel_for(x.rows, [&](int64_t t, int) {
       std::vector<T> rounded(row(x, t), row(x, t) + in);
-      if (!weight.exact_activations) ref::round_row(weight.format, std::span(rounded));
+      if (one_scale && !weight.exact_activations) {
+        ref::round_bytes(*one_scale, std::span(rounded));
+      } else if (!weight.exact_activations) {
+        ref::round_row(weight.format, std::span(rounded));
+      }
       const T* a = rounded.data();
       T* to = row(out, t);
       for (int64_t o = 0; o < out.cols; ++o) {
@@ -320,7 +337,7 @@ class RefBackend final : public Backend {
   }
 
   const WeightFormat format_;
-  const bool exact_activations_;
+  const bool exact_activations_, one_scale_;
   const std::shared_ptr<ThreadPool> pool_;
   ThreadPool& threads_;
 };
@@ -328,11 +345,12 @@ class RefBackend final : public Backend {
 }  // namespace
 
 std::shared_ptr<const Backend> make_ref_backend(Dtype dtype, WeightFormat format,
-                                                bool exact_activations, int threads) {
+                                                bool exact_activations, int threads,
+                                                bool one_scale) {
   if (dtype == Dtype::f64) {
-    return std::make_shared<RefBackend<double>>(format, exact_activations, threads);
+    return std::make_shared<RefBackend<double>>(format, exact_activations, one_scale, threads);
   }
-  return std::make_shared<RefBackend<float>>(format, exact_activations, threads);
+  return std::make_shared<RefBackend<float>>(format, exact_activations, one_scale, threads);
 }
 
 }  // namespace ettin

@@ -97,7 +97,7 @@ Result<EmbedResult> embed(const Session& session, std::span<const TextInput> inp
     result.truncated.push_back(e.truncated);
   }
   const Status status = for_each_group(
-      inputs.size(), kBatchTokens, [&](size_t i) { return result.num_tokens[i]; },
+      inputs.size(), session.batch_tokens(), [&](size_t i) { return result.num_tokens[i]; },
       [&](size_t first, size_t last) -> Status {
         Session::Scratch scratch(session);
         Batch batch;

@@ -123,7 +123,7 @@ Result<std::vector<FillMaskResult>> fill_mask(const Session& session,
   };
 
   const Status status = for_each_group(
-      inputs.size(), kBatchTokens, [&](size_t i) { return results[i].num_tokens; },
+      inputs.size(), session.batch_tokens(), [&](size_t i) { return results[i].num_tokens; },
       [&](size_t first, size_t last) -> Status {
         Session::Scratch scratch(session);
         Batch batch;

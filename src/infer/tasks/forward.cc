@@ -59,7 +59,7 @@ Result<std::vector<ForwardOutput>> forward(const Session& session,
   };
 
   const Status status = for_each_group(
-      inputs.size(), kBatchTokens,
+      inputs.size(), session.batch_tokens(),
       [&](size_t i) { return static_cast<int64_t>(inputs[i].input_ids.size()); },
       [&](size_t first, size_t last) -> Status {
         Session::Scratch scratch(session);

@@ -49,7 +49,7 @@ void read_logprobs(const Session& session, ConstView hidden, std::span<const Wan
 Status score_causal(const Session& session, std::span<const Encoding> encodings,
                     std::span<ScoreResult> results) {
   return for_each_group(
-      encodings.size(), kBatchTokens,
+      encodings.size(), session.batch_tokens(),
       [&](size_t i) { return static_cast<int64_t>(encodings[i].ids.size()); },
       [&](size_t first, size_t last) -> Status {
         Session::Scratch scratch(session);
@@ -81,7 +81,7 @@ Status score_masked(const Session& session, std::span<const Encoding> encodings,
     }
   }
   return for_each_group(
-      all.size(), kBatchTokens,
+      all.size(), session.batch_tokens(),
       [&](size_t k) { return static_cast<int64_t>(encodings[all[k].text].ids.size()); },
       [&](size_t first, size_t last) -> Status {
         Session::Scratch scratch(session);

@@ -176,7 +176,7 @@ Result<std::vector<TokenClassifyResult>> token_classify(const Session& session,
                          encode_inputs(session, inputs, options.over_length, true));
   std::vector<TokenClassifyResult> results(inputs.size());
   const Status status = for_each_group(
-      inputs.size(), kBatchTokens,
+      inputs.size(), session.batch_tokens(),
       [&](size_t i) { return static_cast<int64_t>(encodings[i].ids.size()); },
       [&](size_t first, size_t last) -> Status {
         Session::Scratch scratch(session);
