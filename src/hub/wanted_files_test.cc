@@ -43,16 +43,13 @@ TEST(WantedFiles, ShardsComeBeforeTheirIndex) {
                    "model.safetensors.index.json", "config.json"}));
 }
 
-TEST(WantedFiles, OnnxFilesAreNotFetchedToBeLoaded) {
-  WantedFiles to_load;
-  to_load.onnx = false;
-  const auto none = choose_files(kOnnx, to_load, "org/name");
-  EXPECT_EQ(none.status().code(), StatusCode::unsupported);
-  EXPECT_NE(none.status().message().find("ONNX"), std::string::npos);
+// ONNX first only for what nothing else can be.
+TEST(WantedFiles, SafetensorsComeBeforeOnnx) {
   Paths both = kOnnx;
   both.push_back("model.safetensors");
-  to_load.dtype = "q4f16";
-  EXPECT_EQ(chosen(both, to_load)[0], "model.safetensors");
+  EXPECT_EQ(chosen(both)[0], "model.safetensors");
+  EXPECT_EQ(chosen(both, dtype("q8"))[0], "model.safetensors");
+  EXPECT_EQ(chosen(both, dtype("q4f16"))[0], "onnx/model_q4f16.onnx");
 }
 
 // transformers.js' suffixes; q8 is _quantized there.

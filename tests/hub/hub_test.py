@@ -8,6 +8,7 @@ import subprocess
 import time
 import unittest
 
+import harness
 from harness import ETTIN, PARIS, clean_environment, run
 from hub_case import NAME, HubCase, seedling
 from hub_server import Repository
@@ -93,13 +94,25 @@ class Pull(HubCase):
         self.pull(name, "--all")
         self.assertEqual(self.snapshot_files(name), sorted(files))
 
-    def test_what_cannot_be_loaded_is_not_fetched(self):
+    def test_onnx_files_are_loaded_by_name(self):
+        fixture = harness.ROOT.parent / "shared/data/onnx/encoder-fused"
+        if not fixture.is_dir():
+            self.skipTest("SKIPPED: data/onnx is not here (no ../shared)")
         name = "onnx-community/ettin-encoder-32m-ONNX"
-        files = {p: c for p, c in seedling().items() if not p.endswith(".safetensors")}
-        self.hub.repositories[name] = Repository({**files, "onnx/model.onnx": b"graph"})
-        error = self.refused(1, "fill-mask", "--model", name, "x [MASK]")
-        self.assertIn("ONNX files only", error["message"])
-        self.assertFalse(self.repository_folder(name).exists())
+        files = {p.relative_to(fixture).as_posix(): p.read_bytes() for p in fixture.rglob("*")
+                 if p.is_file()}
+        self.hub.repositories[name] = Repository(files)
+        for dtype, end in (("fp32", ""), ("fp16", "_fp16"), ("q8", "_quantized"), ("q4", "_q4"),
+                           ("q4f16", "_q4f16")):
+            code, _, err = run("forward", "--model", name, "--dtype", dtype, "--output",
+                               str(self.home / "out.safetensors"),
+                               '{"input_ids": [316, 7, 317]}', env=self.env)
+            self.assertEqual(code, 0, err)
+            onnx = {p for p in self.snapshot_files(name) if p.startswith("onnx/")}
+            self.assertTrue({f"onnx/model{end}.onnx", f"onnx/model{end}.onnx_data"} <= onnx, onnx)
+        self.check_cache(name)
+
+    def test_nobody_is_asked_for_what_cannot_be_computed(self):
         self.hub.log.clear()
         for wrong in (("--dtype", "q5"), ("--threads", "5000")):
             self.assertNotEqual(run("fill-mask", "--model", NAME, *wrong, "x [MASK]",

@@ -8,8 +8,7 @@ import urllib.request
 import harness
 
 ENDPOINT = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-# The card measured the fp32 ONNX file of onnx-community, which was made from these weights.
-NAME = "jhu-clsp/ettin-encoder-32m"
+NAME = "onnx-community/ettin-encoder-32m-ONNX"
 EXPECTED = [(" Paris", 0.5152), (" Lyon", 0.0337), (" Nancy", 0.0312), (" Brussels", 0.0208),
             (" Geneva", 0.0190)]
 
