@@ -26,6 +26,8 @@ WRAPPED = {
     "openssl/": ("src/base/hash.cc",),
     "xxhash.h": ("src/base/hash.cc",),
     "curl/": ("src/hub/transfer.cc",),
+    "google/": (),
+    "formats/onnx.pb.h": ("src/formats/onnx_writer.cc",),
     "utf8proc.h": ("src/text/unicode.cc", "src/text/nfc.cc"),
     "hwy/": ("src/backend/cpu/",),
     "CLI/": ("apps/ettin/",),
@@ -40,6 +42,7 @@ ARM_FILES = {
     "src/infer/encode.cc", "src/infer/tasks/fill_mask.cc",
     "src/infer/tasks/generate.cc", "src/infer/tasks/score.cc",
     "src/model/save_floating.cc", "src/infer/convert.cc",   # names of the kinds' classes
+    "src/infer/generation_config.cc", "src/infer/onnx/graph.cc",
 }
 CLASSES = re.compile(r"\b(class|struct)\s+\w*(Encoder|Decoder)\w*(Model|Layer|Block)?\b")
 CLASS_FILES = {"src/text"}   # text is encoded and decoded; networks are not

@@ -1,0 +1,3 @@
+#include "formats/onnx_writer.h"
+
+#include <gtest/gtest.h>
