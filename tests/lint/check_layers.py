@@ -42,7 +42,7 @@ ARM_FILES = {
     "src/infer/encode.cc", "src/infer/tasks/fill_mask.cc",
     "src/infer/tasks/generate.cc", "src/infer/tasks/score.cc",
     "src/model/save_floating.cc", "src/infer/convert.cc",   # names of the kinds' classes
-    "src/infer/generation_config.cc", "src/infer/onnx/graph.cc",
+    "src/infer/generation_config.cc", "src/infer/onnx/graph.cc", "src/infer/onnx/export.cc",
 }
 CLASSES = re.compile(r"\b(class|struct)\s+\w*(Encoder|Decoder)\w*(Model|Layer|Block)?\b")
 CLASS_FILES = {"src/text"}   # text is encoded and decoded; networks are not

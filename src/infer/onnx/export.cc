@@ -11,6 +11,7 @@
 #include "infer/generation_config.h"
 #include "infer/new_folder.h"
 #include "infer/onnx/graph.h"
+#include "infer/onnx/prompt_template.h"
 #include "model/model_folder.h"
 
 namespace ettin {
@@ -108,6 +109,9 @@ Result<std::vector<OnnxFile>> export_onnx(const std::string& from, const std::st
   ETTIN_ASSIGN_OR_RETURN(const std::vector<OnnxFormat> formats,
                          choose_formats(source, options, warnings));
   ETTIN_RETURN_IF_ERROR(folder.copy_small_files());
+  if (source.config.arm.direction == Direction::causal) {
+    ETTIN_RETURN_IF_ERROR(open_prompt_template(folder.path()));
+  }
   std::error_code error;
   std::filesystem::create_directory(join_path(folder.path(), "onnx"), error);
   if (error) {

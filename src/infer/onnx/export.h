@@ -23,8 +23,9 @@ struct OnnxFile {
 };
 
 // Writes a folder `to` that transformers.js loads: config.json that says where the data is, copies
-// of the small files, generation_config.json for decoders, and onnx/. Complete or absent. What a
-// user should know is appended to *warnings.
+// of the small files, for decoders generation_config.json and prompts that end as ettin's do
+// (prompt_template.h), and onnx/. Complete or absent. What a user should know is appended to
+// *warnings.
 Result<std::vector<OnnxFile>> export_onnx(const std::string& from, const std::string& to,
                                           const OnnxExportOptions& options,
                                           std::vector<std::string>* warnings);
