@@ -27,7 +27,7 @@ WRAPPED = {
     "xxhash.h": ("src/base/hash.cc",),
     "curl/": ("src/hub/transfer.cc",),
     "google/": (),
-    "formats/onnx.pb.h": ("src/formats/onnx_writer.cc",),
+    "formats/onnx.pb.h": ("src/formats/onnx_writer.cc", "src/formats/onnx_writer_test.cc"),
     "utf8proc.h": ("src/text/unicode.cc", "src/text/nfc.cc"),
     "hwy/": ("src/backend/cpu/",),
     "CLI/": ("apps/ettin/",),

@@ -121,15 +121,13 @@ Status OnnxWeights::largest(std::string_view name, const MatrixRows& m, std::vec
   for (int64_t r = 0; r < m.rows; ++r) {
     read(m, r, row);
     float most = 0;
-    bool finite = true;
     for (const float x : row) {
-      finite = finite && std::isfinite(x);
+      if (!std::isfinite(x)) {
+        return Status(StatusCode::bad_data,
+                      fmt::format("{}: {} holds a value that is not finite", where_, name),
+                      "only fp32 and fp16 can hold it");
+      }
       most = std::max(most, std::fabs(x));
-    }
-    if (!finite) {
-      return Status(StatusCode::bad_data,
-                    fmt::format("{}: {} holds a value that is not finite", where_, name),
-                    "only fp32 and fp16 can hold it");
     }
     out->push_back(most);
   }
@@ -171,6 +169,8 @@ Status OnnxWeights::q8_rows(const std::string& name, const MatrixRows& m) {
 
 Status OnnxWeights::q4(const std::string& name, const MatrixRows& m, OnnxType scales) {
   const int64_t blocks = q4_blocks(m.cols());
+  std::vector<float> unused;
+  ETTIN_RETURN_IF_ERROR(largest(name, m, &unused));  // all finite?
   ETTIN_RETURN_IF_ERROR(
       writer_.begin_tensor(name + "_Q4", OnnxType::u8, std::array{m.rows, blocks, kQ4Block / 2}));
   std::vector<uint8_t> nibbles(static_cast<size_t>(m.cols()));
@@ -193,7 +193,7 @@ Status OnnxWeights::q4(const std::string& name, const MatrixRows& m, OnnxType sc
   std::transform(halves.begin(), halves.end(), wide.begin(), fp16_to_float);
   if (!std::all_of(wide.begin(), wide.end(), [](float s) { return std::isfinite(s); })) {
     return Status(StatusCode::bad_data,
-                  fmt::format("{}: {} holds values too large for q4, or not finite", where_, name),
+                  fmt::format("{}: {} holds values too large for q4", where_, name),
                   "leave q4 and q4f16 out of --dtype");
   }
   return values(name + "_scales", wide, std::array{m.rows, blocks}, scales);
