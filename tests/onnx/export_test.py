@@ -163,6 +163,22 @@ class Answers(OnnxCase):
                         self.assertEqual(own.dtype, scales)
                         self.assertTrue((own == stored[name + "_scale"]).all(), name)
 
+    def test_what_fp16_cannot_hold(self):
+        folder = self.folder / "plain"
+        models.write_model(folder, "plain", "mlm")
+        tensors = {n: x.copy() for n, x in
+                   models.read_safetensors(folder / "model.safetensors").items()}
+        for name in ("model.layers.2.mlp.Wi.weight", "head.norm.weight"):
+            changed = {**tensors, name: tensors[name].copy()}
+            changed[name].reshape(-1)[7] = 1e5
+            models.write_safetensors(folder / "model.safetensors", changed)
+            for style in STYLES:
+                error = self.error(1, "convert", folder, self.folder / "out", "--format", "onnx",
+                                   "--style", style)
+                self.assertIn("holds 100000, which fp16 cannot hold", error["message"])
+                self.assertFalse((self.folder / "out").exists())
+            self.export(folder, "fused", "fp32", "q8", "q4")
+
     def test_q4_of_a_floating_model(self):
         """The rounding is `ettin quantize`'s: the same file from either."""
         folder, small = self.folder / "plain", self.folder / "small"
@@ -352,6 +368,16 @@ class Contract(OnnxCase):
                              0, tensor.name)
             if dtype in ("fp16", "q4f16") and not tensor.name.startswith("inv_freq"):
                 self.assertNotEqual(tensor.data_type, onnx.TensorProto.FLOAT, tensor.name)
+
+    def test_sums_of_tokens_are_fp32(self):
+        """fp16 cannot hold them. Seen in the types: a CPU computes in fp32 whatever they say."""
+        folder = self.folder / "bias"
+        models.write_model(folder, "bias", "labels")
+        model = onnx.load(str(self.export(folder, "portable", "fp16") / "onnx" / "model_fp16.onnx"))
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+        types = {v.name: v.type.tensor_type.elem_type for v in inferred.graph.value_info}
+        sums = [n.input[0] for n in model.graph.node if n.op_type == "ReduceSum"]
+        self.assertEqual([types[name] for name in sums], [onnx.TensorProto.FLOAT] * 2)
 
     def test_models_that_are_stored_in_the_other_format(self):
         folder = self.folder / "plain"

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """ettin convert --format onnx: transformers.js loads the folder as it is and answers as ettin does.
 
-Seen to fail: a config.json without use_external_data_format for a file that is not beside its data,
-an input that is declared under another name, a cache whose heads are not numbers, prompts that end
-with [SEP].
+Seen to fail: an input of another name, a cache whose batch has another name or whose heads are no
+number, prompts that end with [SEP].
 """
 import json
 import os

@@ -113,12 +113,14 @@ class Graph {
     if (config_.classifier_pooling == Pooling::cls) {
       return e_.op("Gather", {hidden, e_.integer(0)}, {{"axis", int64_t{1}}});
     }
-    const OnnxName mask = e_.cast(e_.unsqueeze("attention_mask", {2}), e_.type());  // [B, S, 1]
-    const OnnxName sum = e_.op("ReduceSum", {e_.op("Mul", {hidden, mask}), e_.ints({1})},
-                               {{"keepdims", int64_t{0}}});
-    const OnnxName count =
-        e_.op("ReduceSum", {mask, e_.ints({1})}, {{"keepdims", int64_t{0}}});  // [B, 1]
-    return e_.op("Div", {sum, count});
+    // In fp32: sums of thousands of tokens leave the range of fp16.
+    const OnnxName wide = narrow() ? e_.cast(hidden, OnnxType::f32) : hidden;
+    const OnnxName mask = e_.cast(e_.unsqueeze("attention_mask", {2}), OnnxType::f32);  // [B, S, 1]
+    const auto sum = [&](const OnnxName& x) {
+      return e_.op("ReduceSum", {x, e_.ints({1})}, {{"keepdims", int64_t{0}}});
+    };
+    const OnnxName mean = e_.op("Div", {sum(e_.op("Mul", {wide, mask})), sum(mask)});
+    return narrow() ? e_.cast(mean, OnnxType::f16) : mean;
   }
 
   // The last token that is not padding, wherever the padding is.
