@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/half.h"
 #include "tensor/quantize.h"
 
@@ -31,6 +32,13 @@ std::pair<const StoredMatrix*, int64_t> locate(std::span<const StoredMatrix> blo
 void read(const MatrixRows& m, int64_t row, std::span<float> out) {
   const auto [matrix, inner] = locate(m.blocks, m.first + row);
   read_row(*matrix, inner, out);
+}
+
+// Written: its pages of the model's file need not stay.
+void release(const MatrixRows& m) {
+  for (const StoredMatrix& matrix : m.blocks) {
+    if (matrix.values->mapped) release_pages(matrix.values->bytes);
+  }
 }
 
 template <class T>
@@ -78,6 +86,7 @@ Status OnnxWeights::rows(const std::string& name, const MatrixRows& m, OnnxType 
     read(m, r, row);
     ETTIN_RETURN_IF_ERROR(append(name, row, type));
   }
+  release(m);
   return {};
 }
 
@@ -101,6 +110,7 @@ Status OnnxWeights::write_strips(const std::string& name, const MatrixRows& m, O
     ETTIN_RETURN_IF_ERROR(
         writer_.append(std::span(strip).first(static_cast<size_t>(here * m.rows * bytes))));
   }
+  release(m);
   return {};
 }
 
@@ -164,6 +174,7 @@ Status OnnxWeights::q8_rows(const std::string& name, const MatrixRows& m) {
     for (size_t i = 0; i < row.size(); ++i) levels[i] = level(row[i], scale, kMostRowLevel);
     ETTIN_RETURN_IF_ERROR(writer_.append(bytes_of(levels)));
   }
+  release(m);
   return values(name + "_scale", std::array{scale}, {}, OnnxType::f32);
 }
 
@@ -189,6 +200,7 @@ Status OnnxWeights::q4(const std::string& name, const MatrixRows& m, OnnxType sc
     }
     ETTIN_RETURN_IF_ERROR(writer_.append(bytes_of(packed)));
   }
+  release(m);
   std::vector<float> wide(halves.size());
   std::transform(halves.begin(), halves.end(), wide.begin(), fp16_to_float);
   if (!std::all_of(wide.begin(), wide.end(), [](float s) { return std::isfinite(s); })) {
