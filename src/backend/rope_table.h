@@ -8,8 +8,17 @@
 
 namespace ettin {
 
-// Each step is rounded to T. The power is taken in double and rounded: the best stand-in for the
-// various powf within 1 ulp that reference programs use.
+// What the angle of pair k grows by from one position to the next. Each step is rounded to T. The
+// power is taken in double and rounded: the best stand-in for the various powf within 1 ulp that
+// reference programs use.
+template <class T>
+T rope_inverse_frequency(double theta, int64_t head_dim, int64_t k) {
+  const T e = static_cast<T>(2 * k) / static_cast<T>(head_dim);
+  const T power =
+      static_cast<T>(std::pow(static_cast<double>(static_cast<T>(theta)), static_cast<double>(e)));
+  return T{1} / power;
+}
+
 template <class T>
 RopeTable build_rope_table(double theta, int64_t head_dim, int64_t positions, ThreadPool& pool) {
   ETTIN_CHECK(head_dim > 0 && head_dim % 2 == 0 && positions >= 0);
@@ -20,10 +29,7 @@ RopeTable build_rope_table(double theta, int64_t head_dim, int64_t positions, Th
   pool.parallel_for((positions + rows_per_task - 1) / rows_per_task, [&](int64_t task, int) {
     const int64_t end = std::min(positions, (task + 1) * rows_per_task);
     for (int64_t k = 0; k < half; ++k) {
-      const T e = static_cast<T>(2 * k) / static_cast<T>(head_dim);
-      const T power = static_cast<T>(
-          std::pow(static_cast<double>(static_cast<T>(theta)), static_cast<double>(e)));
-      const T inverse = T{1} / power;
+      const T inverse = rope_inverse_frequency<T>(theta, head_dim, k);
       for (int64_t p = task * rows_per_task; p < end; ++p) {
         const T angle = static_cast<T>(p) * inverse;
         const double a = static_cast<double>(angle);

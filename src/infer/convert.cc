@@ -1,21 +1,18 @@
 #include "infer/convert.h"
 
-#include <filesystem>
 #include <set>
-#include <system_error>
 
 #include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "infer/generation_config.h"
 #include "infer/new_folder.h"
 #include "model/model_folder.h"
 #include "model/save_floating.h"
 
 namespace ettin {
 namespace {
-
-constexpr const char* kGenerationConfig = "generation_config.json";
 
 std::string_view torch_name(Dtype dtype) {
   return dtype == Dtype::f16 ? "float16" : dtype == Dtype::bf16 ? "bfloat16" : "float32";
@@ -71,18 +68,7 @@ Status write_config(const std::string& from, const NewFolder& folder, const Mode
   if (arm != config.arm) ETTIN_RETURN_IF_ERROR(change_arm(config, arm, &json));
   ETTIN_RETURN_IF_ERROR(
       write_file_atomic(join_path(folder.path(), "config.json"), dump_json(json, 2) + "\n"));
-  const std::string generation = join_path(folder.path(), kGenerationConfig);
-  if (arm.direction != Direction::causal) {
-    std::error_code absent;
-    std::filesystem::remove(generation, absent);
-    return {};
-  }
-  if (file_exists(generation) || config.head != Head::language_model) return {};
-  Json defaults = {{"_from_model_config", true}};
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
-    if (json.contains(key)) defaults[key] = json[key];
-  }
-  return write_file_atomic(generation, dump_json(defaults, 2) + "\n");
+  return finish_generation_config(folder.path(), json, arm, config.head);
 }
 
 }  // namespace

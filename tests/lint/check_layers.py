@@ -26,6 +26,8 @@ WRAPPED = {
     "openssl/": ("src/base/hash.cc",),
     "xxhash.h": ("src/base/hash.cc",),
     "curl/": ("src/hub/transfer.cc",),
+    "google/": (),
+    "formats/onnx.pb.h": ("src/formats/onnx_writer.cc", "src/formats/onnx_writer_test.cc"),
     "utf8proc.h": ("src/text/unicode.cc", "src/text/nfc.cc"),
     "hwy/": ("src/backend/cpu/",),
     "CLI/": ("apps/ettin/",),
@@ -39,7 +41,9 @@ ARM_FILES = {
     "src/infer/compare_models.cc", "src/infer/inspect.cc", "src/infer/bench_hooks.cc",
     "src/infer/encode.cc", "src/infer/tasks/fill_mask.cc",
     "src/infer/tasks/generate.cc", "src/infer/tasks/score.cc",
-    "src/model/follow_graph.cc", "src/model/save_floating.cc", "src/infer/convert.cc",   # names of the kinds' classes
+    "src/model/save_floating.cc", "src/infer/convert.cc",   # names of the kinds' classes
+    "src/model/follow_graph.cc", "src/infer/generation_config.cc", "src/infer/onnx/graph.cc",
+    "src/infer/onnx/export.cc",
 }
 CLASSES = re.compile(r"\b(class|struct)\s+\w*(Encoder|Decoder)\w*(Model|Layer|Block)?\b")
 CLASS_FILES = {"src/text"}   # text is encoded and decoded; networks are not
