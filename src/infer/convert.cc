@@ -8,8 +8,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "infer/locate_model.h"
 #include "infer/new_folder.h"
-#include "model/model_folder.h"
+#include "model/model_settings.h"
 #include "model/save_floating.h"
 
 namespace ettin {
@@ -63,9 +64,8 @@ Status change_arm(const ModelConfig& config, const Arm& arm, Json* file) {
   return {};
 }
 
-Status write_config(const std::string& from, const NewFolder& folder, const ModelConfig& config,
-                    const Arm& arm, Dtype dtype) {
-  ETTIN_ASSIGN_OR_RETURN(Json json, parse_json_file(join_path(from, "config.json")));
+Status write_config(Json json, const NewFolder& folder, const ModelConfig& config, const Arm& arm,
+                    Dtype dtype) {
   json.erase("quantization_config");
   json[json.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(dtype);
   if (arm != config.arm) ETTIN_RETURN_IF_ERROR(change_arm(config, arm, &json));
@@ -89,8 +89,14 @@ Status write_config(const std::string& from, const NewFolder& folder, const Mode
 
 Status convert_folder(const std::string& from, const std::string& to, const ConvertOptions& options,
                       std::vector<std::string>* warnings) {
-  ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(from, to, options.force));
-  ETTIN_ASSIGN_OR_RETURN(const ModelFolder source, read_model_folder(from, warnings));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(from));
+  ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(files.directory, to, options.force));
+  ETTIN_ASSIGN_OR_RETURN(ModelFolder source, read_model_folder(files, warnings));
+  if (options.global_rope_theta || options.local_rope_theta) {
+    ETTIN_RETURN_IF_ERROR(
+        override_thetas(options.global_rope_theta, options.local_rope_theta, &source.config));
+    set_thetas(source.config, &source.settings);
+  }
   FloatingSave how;
   how.dtype = options.dtype.value_or(own_dtype(source));
   how.arm = options.arm.value_or(source.config.arm);
@@ -104,7 +110,7 @@ Status convert_folder(const std::string& from, const std::string& to, const Conv
                     from, config.causal_window_keys, config.window_each_side));
   }
   ETTIN_RETURN_IF_ERROR(folder.copy_small_files());
-  ETTIN_RETURN_IF_ERROR(write_config(from, folder, source.config, how.arm, how.dtype));
+  ETTIN_RETURN_IF_ERROR(write_config(source.settings, folder, source.config, how.arm, how.dtype));
   ETTIN_RETURN_IF_ERROR(save_floating(source.config, source.plan, how, folder.path(), from));
   return folder.move_to_target();
 }

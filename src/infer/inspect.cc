@@ -2,12 +2,16 @@
 
 #include <cmath>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "formats/checkpoint_trail.h"
 #include "formats/tensor_source.h"
+#include "infer/locate_model.h"
 #include "infer/session.h"
 #include "model/find_tensors.h"
 
@@ -114,14 +118,50 @@ Result<Json> files_section(const std::string& directory, const TensorSource& sou
   return files;
 }
 
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json checkpoint_section(const ModelFiles& files, const Checkpoint& checkpoint) {
+  return {{"file", files.checkpoint},
+          {"batch", or_null(checkpoint.batch)},
+          {"tokens", or_null(checkpoint.tokens)},
+          {"phase", files.phase.name()}};
+}
+
+// Null where the path names one checkpoint.
+Result<Json> trail_section(const std::string& path, const ModelFiles& files) {
+  if (files.checkpoint.empty() || !directory_exists(path)) return Json();
+  ETTIN_ASSIGN_OR_RETURN(const std::vector<TrailFile> trail, list_trail(path));
+  Json section = Json::array();
+  for (const TrailFile& file : trail) {
+    ETTIN_ASSIGN_OR_RETURN(const ModelFiles its, find_model_files(join_path(path, file.name)));
+    section.push_back({{"file", file.name},
+                       {"epoch", or_null(file.epoch)},
+                       {"batch", or_null(file.batch)},
+                       {"phase", its.phase.name()},
+                       {"taken", its.checkpoint == files.checkpoint}});
+  }
+  return section;
+}
+
 }  // namespace
 
-Result<Json> inspect_model(const std::string& directory, const ModelOptions& options) {
+Result<Json> inspect_model(const std::string& path, const ModelOptions& options) {
   ModelOptions facts_only = options;  // a large model is described without being packed
   facts_only.load_weights = false;
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Session> session,
-                         Session::load(directory, facts_only));
-  ETTIN_ASSIGN_OR_RETURN(const TensorSource source, TensorSource::open(directory));
+                         Session::load(path, facts_only));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(path));
+  std::optional<Checkpoint> checkpoint;
+  TensorSource source;
+  if (files.checkpoint.empty()) {
+    ETTIN_ASSIGN_OR_RETURN(source, TensorSource::open(files.directory));
+  } else {
+    ETTIN_ASSIGN_OR_RETURN(checkpoint, open_checkpoint(files.checkpoint));
+    source = std::move(checkpoint->source);
+  }
   const ModelConfig& c = session->config();
   std::vector<std::string> warnings = session->warnings();
   LoadOptions load;
@@ -133,12 +173,18 @@ Result<Json> inspect_model(const std::string& directory, const ModelOptions& opt
   }
   Json report = Json::object();
   report["model"] = model_section(*session);
+  if (checkpoint) {
+    report["checkpoint"] = checkpoint_section(files, *checkpoint);
+    ETTIN_ASSIGN_OR_RETURN(report["trail"], trail_section(path, files));
+  }
   report["architecture"] = architecture_section(c);
   report["attention"] = attention_section(c);
-  report["rope"] = {{"global_theta", c.global_rope_theta}, {"local_theta", c.local_rope_theta}};
+  report["rope"] = {{"global_theta", c.global_rope_theta},
+                    {"local_theta", c.local_rope_theta},
+                    {"reason", c.rope_reason}};
   report["tensors"] = tensors_section(source, c, formats);
   report["tokenizer"] = tokenizer_section(*session);
-  ETTIN_ASSIGN_OR_RETURN(report["files"], files_section(directory, source));
+  ETTIN_ASSIGN_OR_RETURN(report["files"], files_section(files.directory, source));
   report["warnings"] = warnings;
   return report;
 }

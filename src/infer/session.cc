@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "formats/hf_config.h"
 #include "formats/tensor_source.h"
+#include "infer/locate_model.h"
 #include "model/load.h"
+#include "model/model_settings.h"
 
 namespace ettin {
 namespace {
@@ -59,15 +61,7 @@ Status apply_options(const ModelOptions& options, ModelConfig* config) {
     }
     config->causal_window_keys = *options.causal_window_keys;
   }
-  if (options.local_rope_theta) {
-    if (!(*options.local_rope_theta > 0 && *options.local_rope_theta < 1e12)) {
-      return Status(StatusCode::invalid_argument,
-                    fmt::format("local_rope_theta {} is out of range", *options.local_rope_theta),
-                    "Ettin has 160000 or 10000");
-    }
-    config->local_rope_theta = *options.local_rope_theta;
-  }
-  return {};
+  return override_thetas(options.global_rope_theta, options.local_rope_theta, config);
 }
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& directory,
@@ -193,6 +187,14 @@ Result<std::vector<int32_t>> find_eos(const std::string& directory, const HfConf
   return ids;
 }
 
+// Checkpoints of one folder have one each.
+std::string packed_path(const ModelFiles& files, const Backend& backend) {
+  const std::string name =
+      fmt::format("packed-{}-{}.ettin", format_name(backend.format()), backend.isa());
+  return files.checkpoint.empty() ? join_path(files.directory, name)
+                                  : fmt::format("{}.{}", files.checkpoint, name);
+}
+
 ModelInfo describe(const std::string& directory, const Network& network) {
   const ModelConfig& c = network.config;
   const Backend& b = *network.backend;
@@ -224,16 +226,14 @@ Status check_options(const ModelOptions& options) {
   return backend_options(options, WeightFormat::f32).status();
 }
 
-Result<std::shared_ptr<const Session>> Session::load(const std::string& directory,
+Result<std::shared_ptr<const Session>> Session::load(const std::string& path,
                                                      const ModelOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  if (!directory_exists(directory)) {
-    return Status(StatusCode::not_found, fmt::format("{}: no such folder", directory),
-                  "give a folder with config.json, model.safetensors and tokenizer.json");
-  }
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(path));
+  const std::string& directory = files.directory;
   auto session = std::make_shared<Session>();
-  ETTIN_ASSIGN_OR_RETURN(const HfConfig file, read_hf_config(directory));
-  ETTIN_ASSIGN_OR_RETURN(ModelConfig config, resolve_config(file, &session->warnings_));
+  ETTIN_ASSIGN_OR_RETURN(ModelSettings settings, read_settings(files, &session->warnings_));
+  ModelConfig config = settings.config;
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
   LoadOptions load;
   load.allow_extra_tensors = options.allow_extra_tensors;
@@ -241,7 +241,7 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   WeightFormat stored = WeightFormat::f32;
   std::optional<TensorSource> source;
   if (options.load_weights) {
-    ETTIN_ASSIGN_OR_RETURN(source, TensorSource::open(directory));
+    ETTIN_ASSIGN_OR_RETURN(source, open_weights(files, &settings));
     if (load.as_stored) {
       ETTIN_ASSIGN_OR_RETURN(stored, stored_format(config, *source, load));
     }
@@ -249,16 +249,15 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
                          open_backend(options, stored));
   if (options.keep_packed) {
-    load.packed_file = join_path(
-        directory,
-        fmt::format("packed-{}-{}.ettin", format_name(backend->format()), backend->isa()));
+    load.packed_file = packed_path(files, *backend);
   }
   ETTIN_ASSIGN_OR_RETURN(session->tokenizer_,
                          load_tokenizer(directory, config, options, &session->warnings_));
   if (options.load_weights) {
     ETTIN_ASSIGN_OR_RETURN(session->embedding_, load_embedding(directory, config, *backend));
   }
-  ETTIN_ASSIGN_OR_RETURN(session->eos_ids_, find_eos(directory, file, session->tokenizer_.get()));
+  ETTIN_ASSIGN_OR_RETURN(session->eos_ids_,
+                         find_eos(directory, settings.file, session->tokenizer_.get()));
   if (!options.load_weights) {
     session->network_.config = std::move(config);
     session->network_.backend = backend;
@@ -270,7 +269,7 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   if (session->tokenizer_ && session->tokenizer_->model_max_length()) {
     session->max_tokens_ = std::min(session->max_tokens_, *session->tokenizer_->model_max_length());
   }
-  session->info_ = describe(directory, session->network_);
+  session->info_ = describe(files.path(), session->network_);
   session->info_.load_ms = milliseconds_since(start);
   for (const std::string& warning : session->warnings_) log_warning(warning);
   return std::shared_ptr<const Session>(std::move(session));

@@ -1,17 +1,19 @@
 #include "model/model_folder.h"
 
-#include "formats/hf_config.h"
+#include <utility>
+
+#include "model/model_settings.h"
 
 namespace ettin {
 
-Result<ModelFolder> read_model_folder(const std::string& directory,
-                                      std::vector<std::string>* warnings) {
+Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::string>* warnings) {
   LoadOptions load;
   load.allow_extra_tensors = true;
   ModelFolder folder;
-  ETTIN_ASSIGN_OR_RETURN(const HfConfig file, read_hf_config(directory));
-  ETTIN_ASSIGN_OR_RETURN(folder.config, resolve_config(file, warnings));
-  ETTIN_ASSIGN_OR_RETURN(folder.source, TensorSource::open(directory));
+  ETTIN_ASSIGN_OR_RETURN(ModelSettings settings, read_settings(files, warnings));
+  folder.settings = std::move(settings.json);
+  folder.config = std::move(settings.config);
+  ETTIN_ASSIGN_OR_RETURN(folder.source, open_weights(files, &settings));
   ETTIN_ASSIGN_OR_RETURN(folder.plan, find_tensors(folder.config, folder.source, load, warnings));
   ETTIN_RETURN_IF_ERROR(check_levels(folder.plan, folder.source));
   return folder;

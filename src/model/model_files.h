@@ -1,0 +1,25 @@
+// Where the parts of a model are, from the path that a name was resolved to.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ettin/status.h"
+#include "formats/composer_checkpoint.h"
+#include "model/training_phase.h"
+
+namespace ettin {
+
+struct ModelFiles {
+  std::string directory;   // of config.json, tokenizer.json and, without a checkpoint, the weights
+  std::string checkpoint;  // the path of a training checkpoint in it; empty: none
+  TrainingPhase phase;     // as the names in a checkpoint's path say; as a hub's revision says
+
+  const std::string& path() const { return checkpoint.empty() ? directory : checkpoint; }
+};
+
+// A folder in Hugging Face's layout; a checkpoint *.pt; or a folder that holds such and no other
+// weights, of which the newest is taken (formats/checkpoint_trail.h). Opens none of the weights.
+Result<ModelFiles> find_model_files(const std::string& path);
+
+}  // namespace ettin
