@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -71,9 +72,10 @@ Json tensors_section(const TensorSource& source, const ModelConfig& config,
                      const std::map<std::string, int64_t>& formats) {
   std::map<std::string_view, int64_t> by_dtype;
   uint64_t bytes = 0;
+  std::set<const std::byte*> counted;  // a tied matrix may have two names
   for (const StoredTensor& t : source.tensors()) {
     ++by_dtype[dtype_name(t.dtype)];
-    bytes += t.bytes.size();
+    if (counted.insert(t.bytes.data()).second) bytes += t.bytes.size();
   }
   Json dtypes = Json::object();
   for (const auto& [name, count] : by_dtype) dtypes[std::string(name)] = count;
@@ -175,7 +177,8 @@ Result<Json> inspect_model(const std::string& path, const ModelOptions& options)
   report["model"] = model_section(*session);
   if (checkpoint) {
     report["checkpoint"] = checkpoint_section(files, *checkpoint);
-    ETTIN_ASSIGN_OR_RETURN(report["trail"], trail_section(path, files));
+    ETTIN_ASSIGN_OR_RETURN(Json trail, trail_section(path, files));
+    if (!trail.is_null()) report["trail"] = std::move(trail);
   }
   report["architecture"] = architecture_section(c);
   report["attention"] = attention_section(c);

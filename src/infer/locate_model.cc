@@ -47,7 +47,7 @@ Result<ModelFolder> open_model_folder(const std::string& path, std::vector<std::
 
 Result<std::optional<std::string>> find_local_model(const std::string& model) {
   if (directory_exists(model)) return std::optional(model);
-  if (is_checkpoint_name(model)) {
+  if (is_checkpoint_name(model) && model.find('@') == std::string::npos) {
     if (file_exists(model)) return std::optional(model);
     return Status(StatusCode::not_found, fmt::format("{:.200}: no such checkpoint", model),
                   "give the path of a training checkpoint *.pt, or a folder that holds some");
