@@ -1,10 +1,14 @@
 #include "infer/convert.h"
 
+#include <array>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -12,6 +16,7 @@
 #include "infer/new_folder.h"
 #include "model/model_settings.h"
 #include "model/save_floating.h"
+#include "text/tokenizer.h"
 
 namespace ettin {
 namespace {
@@ -64,6 +69,37 @@ Status change_arm(const ModelConfig& config, const Arm& arm, Json* file) {
   return {};
 }
 
+// Ids of special tokens that only a tokenizer knows. transformers' decoder wants numbers.
+Status add_token_ids(const ModelFiles& files, const Arm& arm, Json* json,
+                     std::vector<std::string>* warnings) {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  if (file_exists(join_path(files.directory, "tokenizer.json"))) {
+    ETTIN_ASSIGN_OR_RETURN(tokenizer, Tokenizer::load(files.directory));
+  }
+  using Id = std::optional<int32_t> (Tokenizer::*)() const;
+  constexpr std::array<std::pair<const char*, Id>, 5> kIds{{{"bos_token_id", &Tokenizer::bos_id},
+                                                            {"eos_token_id", &Tokenizer::eos_id},
+                                                            {"cls_token_id", &Tokenizer::cls_id},
+                                                            {"sep_token_id", &Tokenizer::sep_id},
+                                                            {"pad_token_id", &Tokenizer::pad_id}}};
+  std::vector<std::string> unknown;
+  for (const auto& [key, id_of] : kIds) {
+    if (json->contains(key) && !(*json)[key].is_null()) continue;
+    const std::optional<int32_t> id = tokenizer ? (*tokenizer.*id_of)() : std::nullopt;
+    (*json)[key] = id ? Json(*id) : Json();
+    if (id || arm.direction != Direction::causal || key == std::string_view("eos_token_id")) {
+      continue;
+    }
+    (*json)[key] = 0;
+    unknown.emplace_back(key);
+  }
+  if (!unknown.empty()) {
+    warnings->push_back(fmt::format("{}: no tokenizer says {}; config.json has 0 for them",
+                                    files.path(), fmt::join(unknown, ", ")));
+  }
+  return {};
+}
+
 Status write_config(Json json, const NewFolder& folder, const ModelConfig& config, const Arm& arm,
                     Dtype dtype) {
   json.erase("quantization_config");
@@ -108,6 +144,9 @@ Status convert_folder(const std::string& from, const std::string& to, const Conv
         fmt::format("{}: its local layers see {} keys, which an encoder's config.json "
                     "has no place for; back as a decoder they see {}",
                     from, config.causal_window_keys, config.window_each_side));
+  }
+  if (!files.checkpoint.empty()) {
+    ETTIN_RETURN_IF_ERROR(add_token_ids(files, how.arm, &source.settings, warnings));
   }
   ETTIN_RETURN_IF_ERROR(folder.copy_small_files());
   ETTIN_RETURN_IF_ERROR(write_config(source.settings, folder, source.config, how.arm, how.dtype));

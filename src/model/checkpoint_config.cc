@@ -13,8 +13,15 @@ namespace ettin {
 namespace {
 
 constexpr std::string_view kEncoderType = "modernbert", kDecoderType = "modernbert-decoder";
-constexpr int64_t kHeadSize = 64;  // of every published size
-constexpr int64_t kEttinVocabulary = 50368;
+constexpr int64_t kHeadSize = 64;            // of every published size
+constexpr int64_t kEttinVocabulary = 50368;  // fine-tunes add tokens at its end
+constexpr std::array<std::pair<std::string_view, int64_t>, 5> kSpecialTokens{{
+    {"bos_token_id", 50281},
+    {"eos_token_id", 50282},
+    {"cls_token_id", 50281},
+    {"sep_token_id", 50282},
+    {"pad_token_id", 50283},
+}};
 
 // Keys of a training config that mean something here; it has a hundred more.
 constexpr std::array<std::string_view, 22> kTaken{{
@@ -265,13 +272,9 @@ Result<Json> checkpoint_config(const TensorSource& source, const StatedConfig& o
   set_default(&json, "norm_eps", 1e-5);
   set_default(&json, "global_attn_every_n_layers", 3);
   if (json_member(json, "sliding_window") == nullptr) set_default(&json, "local_attention", 128);
-  if (json["vocab_size"] == kEttinVocabulary) {
-    set_default(&json, "bos_token_id", 50281);
-    set_default(&json, "eos_token_id", 50282);
-    set_default(&json, "cls_token_id", 50281);
-    set_default(&json, "sep_token_id", 50282);
-    set_default(&json, "pad_token_id", 50283);
-  }
+  // In a smaller vocabulary the defaults of transformers would lie outside.
+  const bool its_own = json["vocab_size"] >= kEttinVocabulary;
+  for (const auto& [key, id] : kSpecialTokens) set_default(&json, key, its_own ? Json(id) : Json());
   return json;
 }
 

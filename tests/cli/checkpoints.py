@@ -119,6 +119,9 @@ class Checkpoints(CliTest):
                           160000))
         self.assertIn("q_proj", (out / "model.safetensors").read_bytes()[:4000].decode("latin1"))
         self.assertTrue((out / "tokenizer.json").exists())
+        seedling_config = json.loads((MODELS / "seedling-decoder" / "config.json").read_text())
+        for key in ("bos_token_id", "eos_token_id", "pad_token_id"):   # from the tokenizer
+            self.assertEqual(config[key], seedling_config[key])
         self.assertEqual(run("diff", path, out)[0], 0)
         texts = self.file("texts.txt", "A violin is a musical instrument.\nParis is in France.\n")
         self.ok("verify", path, "--against", out, "--texts", texts)
