@@ -230,6 +230,20 @@ TEST(Checkpoint, OtherFilesAreRefused) {
   EXPECT_EQ(read(folder.path() + "/none.pt").status.code(), StatusCode::not_found);
 }
 
+// Catches: a folder's name that changes what its config.json says.
+TEST(TrainingPhase, AFoldersNameIsNoMoreThanAHint) {
+  ModelConfig config = small_config(kEncoder);
+  for (const char* name : {"step590532", "step-1", "main"}) {
+    const TempDir folder;
+    folder.write(std::string(name) + "/config.json", config_json(config));
+    folder.write(std::string(name) + "/model.safetensors", "");
+    const Read got = read(folder.path() + "/" + name);
+    ASSERT_TRUE(got.status.ok()) << got.status.to_string();
+    EXPECT_EQ(got.config().global_rope_theta, 160000);
+    EXPECT_EQ(got.warns_of("the folder's name step590532"), name == std::string("step590532"));
+  }
+}
+
 TEST(TrainingPhase, IsSaidByWholeWords) {
   for (const char* name : {"step590532", "step-1", "pretrain", "pre-training", "pretraining_1"}) {
     EXPECT_EQ(phase_of(name), Phase::pre_training) << name;

@@ -39,7 +39,10 @@ Result<ModelFiles> find_model_files(const std::string& path) {
   }
   ModelFiles files;
   files.directory = path;
-  if (TensorSource::has_weights(path)) return files;
+  if (TensorSource::has_weights(path)) {
+    files.suggested = phase_of_revision(full_path(path));
+    return files;
+  }
   ETTIN_ASSIGN_OR_RETURN(const std::vector<TrailFile> trail, list_trail(path));
   if (trail.empty()) return files;
   ETTIN_ASSIGN_OR_RETURN(const TrailFile taken, newest(trail, path));

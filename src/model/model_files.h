@@ -15,6 +15,10 @@ struct ModelFiles {
   std::string checkpoint;  // the path of a training checkpoint in it; empty: none
   TrainingPhase phase;     // as the names in a checkpoint's path say; as a hub's revision says
 
+  // What the name of a folder in Hugging Face's layout suggests, "step590532" alone: its
+  // config.json is believed, but a user should know where the two differ.
+  TrainingPhase suggested;
+
   const std::string& path() const { return checkpoint.empty() ? directory : checkpoint; }
 };
 

@@ -45,6 +45,20 @@ void apply_phase(const ModelFiles& files, const std::string& stated_by, ModelSet
   set_thetas(config, &settings->json);
 }
 
+void warn_of_name(const ModelFiles& files, const ModelConfig& config,
+                  std::vector<std::string>* warnings) {
+  const std::optional<Thetas> thetas = phase_thetas(files.suggested, config);
+  if (!thetas || files.phase.known() ||
+      (thetas->global == config.global_rope_theta && thetas->local == config.local_rope_theta)) {
+    return;
+  }
+  warnings->push_back(fmt::format(
+      "{}: rope thetas are {}, as config.json says; if this is a revision of a published model, as "
+      "{} suggests, it was trained with {}: --global-rope-theta, --local-rope-theta",
+      files.directory, theta_pair(config.global_rope_theta, config.local_rope_theta),
+      files.suggested.said_by, theta_pair(thetas->global, thetas->local)));
+}
+
 Status read_checkpoint_settings(const ModelFiles& files, ModelSettings* settings,
                                 std::vector<std::string>* warnings) {
   ETTIN_ASSIGN_OR_RETURN(settings->checkpoint, open_checkpoint(files.checkpoint));
@@ -105,6 +119,7 @@ Result<ModelSettings> read_settings(const ModelFiles& files, std::vector<std::st
   ETTIN_ASSIGN_OR_RETURN(settings.file, parse_hf_config(settings.json, where));
   ETTIN_ASSIGN_OR_RETURN(settings.config, resolve_config(settings.file, warnings));
   apply_phase(files, "config.json", &settings, warnings);
+  warn_of_name(files, settings.config, warnings);
   return settings;
 }
 

@@ -72,6 +72,20 @@ bool is_cross_objective(std::string_view name) {
   });
 }
 
+TrainingPhase phase_of_revision(std::string_view path) {
+  if (path.ends_with('/')) path.remove_suffix(1);
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  TrainingPhase found;
+  for (const std::string_view word : {"step", "ext", "decay"}) {
+    const std::string_view digits = name.starts_with(word) ? name.substr(word.size()) : "";
+    if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos)
+      continue;
+    found.phase = phase_of(name);
+    found.said_by = fmt::format("the folder's name {}", name);
+  }
+  return found;
+}
+
 TrainingPhase phase_of_path(std::string_view path) {
   TrainingPhase found;
   while (!path.empty()) {

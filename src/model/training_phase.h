@@ -37,6 +37,8 @@ struct TrainingPhase {
 Phase phase_of(std::string_view name);
 // "ettin-dec-from-enc-32m", "encoder-from-decoder", ... inside a name.
 bool is_cross_objective(std::string_view name);
+// Of a folder that has exactly the name of a published revision: step, ext or decay and digits.
+TrainingPhase phase_of_revision(std::string_view path);
 // Of the part nearest to the end that says one.
 TrainingPhase phase_of_path(std::string_view path);
 
