@@ -80,8 +80,7 @@ class Convert : public Command {
     if (dtype_ == "bf16") options.dtype = Dtype::bf16;
     if (kind_ == "encoder") options.arm = kEncoder;
     if (kind_ == "decoder") options.arm = kDecoder;
-    options.global_rope_theta = model_.global_rope_theta;
-    options.local_rope_theta = model_.local_rope_theta;
+    options.thetas = {model_.global_rope_theta, model_.local_rope_theta};
     options.force = force_;
     std::vector<std::string> warnings;
     console.draw_progress(fmt::format("writing {}", to));

@@ -14,7 +14,7 @@
 #include "base/json.h"
 #include "infer/locate_model.h"
 #include "infer/new_folder.h"
-#include "model/model_settings.h"
+#include "model/model_folder.h"
 #include "model/save_floating.h"
 #include "text/tokenizer.h"
 
@@ -127,12 +127,7 @@ Status convert_folder(const std::string& from, const std::string& to, const Conv
                       std::vector<std::string>* warnings) {
   ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(from));
   ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(files.directory, to, options.force));
-  ETTIN_ASSIGN_OR_RETURN(ModelFolder source, read_model_folder(files, warnings));
-  if (options.global_rope_theta || options.local_rope_theta) {
-    ETTIN_RETURN_IF_ERROR(
-        override_thetas(options.global_rope_theta, options.local_rope_theta, &source.config));
-    set_thetas(source.config, &source.settings);
-  }
+  ETTIN_ASSIGN_OR_RETURN(ModelFolder source, read_model_folder(files, warnings, options.thetas));
   FloatingSave how;
   how.dtype = options.dtype.value_or(own_dtype(source));
   how.arm = options.arm.value_or(source.config.arm);

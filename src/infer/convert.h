@@ -8,6 +8,7 @@
 
 #include "ettin/status.h"
 #include "model/arm.h"
+#include "model/config.h"
 #include "tensor/dtype.h"
 
 namespace ettin {
@@ -19,7 +20,7 @@ struct ConvertOptions {
   // the tensors, and what config.json says about kind and rope thetas, but no weight.
   std::optional<Arm> arm;
   uint64_t shard_bytes = 5'000'000'000;
-  std::optional<double> global_rope_theta, local_rope_theta;  // in place of the source's own
+  AskedThetas thetas;  // in place of the source's own
   bool force = false;  // replace a model folder that is at the target
 };
 

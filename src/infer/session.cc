@@ -61,7 +61,7 @@ Status apply_options(const ModelOptions& options, ModelConfig* config) {
     }
     config->causal_window_keys = *options.causal_window_keys;
   }
-  return override_thetas(options.global_rope_theta, options.local_rope_theta, config);
+  return {};
 }
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& directory,
@@ -232,7 +232,8 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& path,
   ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(path));
   const std::string& directory = files.directory;
   auto session = std::make_shared<Session>();
-  ETTIN_ASSIGN_OR_RETURN(ModelSettings settings, read_settings(files, &session->warnings_));
+  const AskedThetas thetas{options.global_rope_theta, options.local_rope_theta};
+  ETTIN_ASSIGN_OR_RETURN(ModelSettings settings, read_settings(files, &session->warnings_, thetas));
   ModelConfig config = settings.config;
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
   LoadOptions load;
@@ -280,6 +281,8 @@ Result<std::shared_ptr<const Session>> Session::random(std::string_view size, bo
   const auto start = std::chrono::steady_clock::now();
   ETTIN_ASSIGN_OR_RETURN(ModelConfig config, published_config(size, decoder ? kDecoder : kEncoder));
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
+  ETTIN_RETURN_IF_ERROR(
+      override_thetas({options.global_rope_theta, options.local_rope_theta}, &config));
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
                          open_backend(options, WeightFormat::f32));
   auto session = std::make_shared<Session>();

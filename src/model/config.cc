@@ -240,7 +240,8 @@ Result<ModelConfig> resolve_config(const HfConfig& file, std::vector<std::string
   return c;
 }
 
-Status override_thetas(std::optional<double> global, std::optional<double> local, ModelConfig* c) {
+Status override_thetas(const AskedThetas& asked, ModelConfig* c) {
+  const auto& [global, local] = asked;
   const auto replace = [&](std::string_view name, const std::optional<double>& theta,
                            double* value) -> Status {
     if (!theta) return {};

@@ -66,8 +66,14 @@ struct ModelConfig {
 // a user should see, such as an assumed theta, are appended to *warnings.
 Result<ModelConfig> resolve_config(const HfConfig& file, std::vector<std::string>* warnings);
 
-// Replaces thetas by what a user asked for; an error names the option that is out of range.
-Status override_thetas(std::optional<double> global, std::optional<double> local, ModelConfig* c);
+// Rope thetas that a user asks for, in place of all others.
+struct AskedThetas {
+  std::optional<double> global, local;
+
+  bool both() const { return global && local; }
+};
+// An error names the one that is out of range.
+Status override_thetas(const AskedThetas& asked, ModelConfig* c);
 
 // The config of a published size, "17m" ... "1b", as released (theta 160000 everywhere).
 Result<ModelConfig> published_config(std::string_view size, Arm arm);

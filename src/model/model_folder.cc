@@ -6,11 +6,12 @@
 
 namespace ettin {
 
-Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::string>* warnings) {
+Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::string>* warnings,
+                                      const AskedThetas& asked) {
   LoadOptions load;
   load.allow_extra_tensors = true;
   ModelFolder folder;
-  ETTIN_ASSIGN_OR_RETURN(ModelSettings settings, read_settings(files, warnings));
+  ETTIN_ASSIGN_OR_RETURN(ModelSettings settings, read_settings(files, warnings, asked));
   folder.settings = std::move(settings.json);
   folder.config = std::move(settings.config);
   ETTIN_ASSIGN_OR_RETURN(folder.source, open_weights(files, &settings));

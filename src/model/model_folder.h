@@ -21,6 +21,7 @@ struct ModelFolder {
 };
 
 // Tensors that nothing uses are allowed. Remarks are appended to *warnings.
-Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::string>* warnings);
+Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::string>* warnings,
+                                      const AskedThetas& asked = {});
 
 }  // namespace ettin

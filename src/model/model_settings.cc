@@ -23,6 +23,16 @@ bool states_theta(const Json& json) {
   return false;
 }
 
+// Writes both where transformers of every version looks for them.
+void set_thetas(const ModelConfig& config, Json* json) {
+  (*json)["global_rope_theta"] = config.global_rope_theta;
+  (*json)["local_rope_theta"] = config.local_rope_theta;
+  if (!json->contains("rope_parameters") || !(*json)["rope_parameters"].is_object()) return;
+  (*json)["rope_parameters"] = {
+      {"full_attention", {{"rope_type", "default"}, {"rope_theta", config.global_rope_theta}}},
+      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", config.local_rope_theta}}}};
+}
+
 // A phase that a name says is the last word: config.json is copied from revision to revision.
 void apply_phase(const ModelFiles& files, const std::string& stated_by, ModelSettings* settings,
                  std::vector<std::string>* warnings) {
@@ -60,7 +70,8 @@ void warn_of_name(const ModelFiles& files, const ModelConfig& config,
 }
 
 Status read_checkpoint_settings(const ModelFiles& files, ModelSettings* settings,
-                                std::vector<std::string>* warnings) {
+                                std::vector<std::string>* warnings,
+                                std::vector<std::string>* of_thetas) {
   ETTIN_ASSIGN_OR_RETURN(settings->checkpoint, open_checkpoint(files.checkpoint));
   const Checkpoint& checkpoint = *settings->checkpoint;
   StatedConfig own{checkpoint.config, files.checkpoint + ": integrations.huggingface.model.config"};
@@ -85,7 +96,7 @@ Status read_checkpoint_settings(const ModelFiles& files, ModelSettings* settings
     settings->config.local_rope_theta = kAssumedTheta;
     settings->config.rope_reason = "assumed: nothing says the training phase";
     if (!files.phase.known()) {
-      warnings->push_back(fmt::format(
+      of_thetas->push_back(fmt::format(
           "{}: nothing says the training phase; rope thetas {} are assumed, as after the "
           "extension, but pre-training ran with 10000/10000: name the phase in the path (step..., "
           "ext..., decay...) or give --global-rope-theta and --local-rope-theta",
@@ -93,33 +104,31 @@ Status read_checkpoint_settings(const ModelFiles& files, ModelSettings* settings
     }
   }
   set_thetas(settings->config, &settings->json);
-  apply_phase(files, stated_by, settings, warnings);
+  apply_phase(files, stated_by, settings, of_thetas);
   return {};
 }
 
 }  // namespace
 
-void set_thetas(const ModelConfig& config, Json* json) {
-  (*json)["global_rope_theta"] = config.global_rope_theta;
-  (*json)["local_rope_theta"] = config.local_rope_theta;
-  if (!json->contains("rope_parameters") || !(*json)["rope_parameters"].is_object()) return;
-  (*json)["rope_parameters"] = {
-      {"full_attention", {{"rope_type", "default"}, {"rope_theta", config.global_rope_theta}}},
-      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", config.local_rope_theta}}}};
-}
-
-Result<ModelSettings> read_settings(const ModelFiles& files, std::vector<std::string>* warnings) {
+Result<ModelSettings> read_settings(const ModelFiles& files, std::vector<std::string>* warnings,
+                                    const AskedThetas& asked) {
   ModelSettings settings;
-  if (!files.checkpoint.empty()) {
-    ETTIN_RETURN_IF_ERROR(read_checkpoint_settings(files, &settings, warnings));
-    return settings;
+  std::vector<std::string> of_thetas;  // they do not matter when both are asked for
+  if (files.checkpoint.empty()) {
+    ETTIN_ASSIGN_OR_RETURN(settings.json, read_config_json(files.directory));
+    const std::string where = join_path(files.directory, "config.json");
+    ETTIN_ASSIGN_OR_RETURN(settings.file, parse_hf_config(settings.json, where));
+    ETTIN_ASSIGN_OR_RETURN(settings.config, resolve_config(settings.file, warnings));
+    apply_phase(files, "config.json", &settings, &of_thetas);
+    warn_of_name(files, settings.config, &of_thetas);
+  } else {
+    ETTIN_RETURN_IF_ERROR(read_checkpoint_settings(files, &settings, warnings, &of_thetas));
   }
-  ETTIN_ASSIGN_OR_RETURN(settings.json, read_config_json(files.directory));
-  const std::string where = join_path(files.directory, "config.json");
-  ETTIN_ASSIGN_OR_RETURN(settings.file, parse_hf_config(settings.json, where));
-  ETTIN_ASSIGN_OR_RETURN(settings.config, resolve_config(settings.file, warnings));
-  apply_phase(files, "config.json", &settings, warnings);
-  warn_of_name(files, settings.config, warnings);
+  if (!asked.both()) warnings->insert(warnings->end(), of_thetas.begin(), of_thetas.end());
+  if (asked.global || asked.local) {
+    ETTIN_RETURN_IF_ERROR(override_thetas(asked, &settings.config));
+    set_thetas(settings.config, &settings.json);
+  }
   return settings;
 }
 

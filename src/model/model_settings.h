@@ -20,14 +20,13 @@ struct ModelSettings {
   std::optional<Checkpoint> checkpoint;  // opened, where the model is one
 };
 
-// Rope thetas: what the training phase had, where a name says the phase (model/training_phase.h);
-// else what config.json or the checkpoint states; else, with a warning, those of the last phases.
-Result<ModelSettings> read_settings(const ModelFiles& files, std::vector<std::string>* warnings);
+// Rope thetas: what is asked for; else what the training phase had, where a name says the phase
+// (model/training_phase.h); else what config.json or the checkpoint states; else, with a warning,
+// those of the last phases.
+Result<ModelSettings> read_settings(const ModelFiles& files, std::vector<std::string>* warnings,
+                                    const AskedThetas& asked = {});
 
 // The weights; `settings` of the same files gives away those that are open already.
 Result<TensorSource> open_weights(const ModelFiles& files, ModelSettings* settings = nullptr);
-
-// Writes both thetas where transformers of every version looks for them.
-void set_thetas(const ModelConfig& config, Json* json);
 
 }  // namespace ettin

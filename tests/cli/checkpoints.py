@@ -98,6 +98,9 @@ class Checkpoints(CliTest):
         self.assertIn("nothing says the training phase", " ".join(bare["warnings"]))
         asked = self.report(path, "--global-rope-theta", 5, "--local-rope-theta", 7)["rope"]
         self.assertEqual(asked, {"global_theta": 5, "local_theta": 7, "reason": "both as asked for"})
+        quiet = self.report(bare["checkpoint"]["file"], "--global-rope-theta", 5, "--local-rope-theta",
+                            7)
+        self.assertNotIn("training phase", " ".join(quiet["warnings"]))
         one = self.report("seedling-decoder", "--global-rope-theta", 5)["rope"]
         self.assertEqual(one["global_theta"], 5)
         self.assertIn("config.json", one["reason"])
