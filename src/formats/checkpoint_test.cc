@@ -103,13 +103,15 @@ TEST(Checkpoint, AConfigThatContainsItselfOrUnfoldsIsCutOff) {
     EXPECT_EQ(model->tensors.size(), 1U);
     EXPECT_LE(bytes_requested() - before, (size_t{4} << 20) + 128 * pickle.size());
   }
-  // Sixty lists, each of the one before twice: the values on the way stay on the stack.
+  // Ten lists, each of the one before eight times: the values on the way stay on the stack.
   Pickle bomb;
   bomb.raw("(]q\x01");
-  for (int i = 0; i < 60; ++i) {
-    bomb.raw("](h").byte(1 + i).raw("h").byte(1 + i).raw("eq").byte(2 + i);
+  for (int i = 1; i <= 10; ++i) {
+    bomb.raw("](");
+    for (int copy = 0; copy < 8; ++copy) bomb.raw("h").byte(i);
+    bomb.raw("eq").byte(i + 1);
   }
-  bomb.raw("1}").text("k").raw("h").byte(61).raw("s");
+  bomb.raw("1}").text("k").raw("h").byte(11).raw("s");
   const auto model =
       read_pickled_model(bytes_of(composer_pickle({named("a")}, "", bomb.str())), "f");
   ASSERT_TRUE(model.ok()) << model.status().to_string();
