@@ -83,7 +83,8 @@ class Convert : public Command {
   CommandHelp help() const override {
     return {
         "[OPTIONS] MODEL OUT",
-        "Writes a copy of a model as a Hugging Face folder that transformers loads, in fp32, "
+        "Writes a copy of a model, or of a training checkpoint, as a Hugging Face folder that "
+        "transformers loads, in fp32, "
         "fp16 or bf16; q8 and q4 are expanded. With --as the copy is for the other kind's "
         "class: q, k and v in one matrix (encoder) or in three (decoder), the head's names, "
         "config.json. Not a weight changes, so an encoder's weights can start a decoder, and "
@@ -91,7 +92,8 @@ class Convert : public Command {
         "transformers.js, one file for each type.",
         {"ettin convert small large --dtype fp32", "ettin convert DIR shards --shard-size 500MB",
          "ettin convert seedling-encoder start --as decoder",
-         "ettin convert seedling-encoder web --format onnx --dtype fp32,q8"}};
+         "ettin convert seedling-encoder web --format onnx --dtype fp32,q8",
+         "ettin convert pretrain/ep0-ba5996-rank0.pt step5996"}};
   }
 
   void add_flags(Flags& flags) override {
@@ -105,14 +107,15 @@ class Convert : public Command {
                  "onnx: com.microsoft's operators, or the standard's alone", &style_);
     flags.choice("--as", {"same", "encoder", "decoder"}, "kind whose class loads the copy", &kind_);
     flags.option("--shard-size", "SIZE", "largest file of weights: 5GB, 500MB, 2GiB", &shard_size_);
+    model_.add_thetas_to(flags);
     flags.toggle("--force", "replace the model in OUT", &force_);
     flags.toggle("--json", "sizes and formats as one object", &json);
   }
 
   Status run(Console& console) override {
     if (folders_.size() != 2) {
-      return Status(StatusCode::invalid_argument, "convert needs two folders: MODEL and OUT",
-                    "give the model's folder or name, then the folder to write");
+      return Status(StatusCode::invalid_argument, "convert needs MODEL and OUT",
+                    "give the model's folder, checkpoint or name, then the folder to write");
     }
     ETTIN_ASSIGN_OR_RETURN(const std::string from, find_model(console, folders_[0]));
     if (format_ == "onnx") return run_onnx(console, from, folders_[1]);
@@ -127,6 +130,7 @@ class Convert : public Command {
     ETTIN_ASSIGN_OR_RETURN(options.dtype, parse_dtype(dtype_));
     if (kind_ == "encoder") options.arm = kEncoder;
     if (kind_ == "decoder") options.arm = kDecoder;
+    options.thetas = {model_.global_rope_theta, model_.local_rope_theta};
     options.force = force_;
     std::vector<std::string> warnings;
     console.draw_progress(fmt::format("writing {}", to));
@@ -196,6 +200,7 @@ class Convert : public Command {
   std::string format_ = "safetensors", dtype_ = "auto", kind_ = "same", style_ = "fused";
   std::string shard_size_ = kShardSize;
   bool force_ = false;
+  ModelFlags model_;
 };
 
 }  // namespace

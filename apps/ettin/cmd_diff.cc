@@ -7,6 +7,7 @@
 #include "command.h"
 #include "infer/compare_models.h"
 #include "infer/diff_weights.h"
+#include "infer/locate_model.h"
 #include "model_flags.h"
 #include "text_layout.h"
 #include "text_reader.h"
@@ -63,8 +64,8 @@ class Diff : public Command {
     ETTIN_ASSIGN_OR_RETURN(const std::string b, find_model(console, folders_[1]));
     if (!texts_.empty()) ETTIN_RETURN_IF_ERROR(TextReader::open_file(texts_).status());
     std::vector<std::string> warnings;
-    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_a, read_model_folder(a, &warnings));
-    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_b, read_model_folder(b, &warnings));
+    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_a, open_model_folder(a, &warnings));
+    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_b, open_model_folder(b, &warnings));
     for (const std::string& warning : warnings) console.notice(warning);
     const auto threads = shared_thread_pool(model_.threads);
     const WeightsDifference weights = diff_weights(of_a, of_b, *threads);

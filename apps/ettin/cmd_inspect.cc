@@ -41,11 +41,12 @@ class Inspect : public Command {
  public:
   CommandHelp help() const override {
     return {"[OPTIONS] [MODEL]",
-            "Reads a model folder and shows what it holds: kind, sizes, layer pattern (G global, l "
-            "local), rope thetas, tensors, tokenizer, and the SHA-256 of every file. Tensors are "
-            "checked against config.json.",
+            "Reads a model folder or a training checkpoint and shows what it holds: kind, sizes, "
+            "layer pattern (G global, l local), rope thetas and why they are these, tensors, "
+            "tokenizer, and the SHA-256 of every file. Tensors are checked against config.json. Of "
+            "a folder of checkpoints it lists all and shows the newest.",
             {"ettin inspect", "ettin inspect models/seedling-decoder",
-             "ettin inspect --json DIR | jq .attention"}};
+             "ettin inspect --json DIR | jq .attention", "ettin inspect pretrain@ba5996"}};
   }
 
   void add_flags(Flags& flags) override {
@@ -82,6 +83,8 @@ class Inspect : public Command {
       console.line(console.out(Style::bold, key_text(section.key())));
       if (section.key() == "files") {
         show_files(console, content);
+      } else if (section.key() == "trail") {
+        show_trail(console, content);
       } else if (content.is_array()) {
         for (const Json& entry : content) console.line(fmt::format("  {}", value_text(entry)));
       } else {
@@ -106,6 +109,16 @@ class Inspect : public Command {
         console.line(fmt::format(
             "  {}{}", pad_right(i == 0 ? key_text(item.key()) : "", kKeyColumns), lines[i]));
       }
+    }
+  }
+
+  static void show_trail(Console& console, const Json& trail) {
+    for (const Json& entry : trail) {
+      const Json& batch = entry["batch"];
+      console.line(fmt::format(
+          "  {}  {}  {}{}", pad_right(printable(entry.value("file", "")), 28),
+          pad_right(batch.is_null() ? "" : fmt::format("batch {}", batch.get<int64_t>()), 14),
+          entry.value("phase", ""), entry.value("taken", false) ? ", shown here" : ""));
     }
   }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "command.h"
+#include "infer/locate_model.h"
 #include "infer/parity.h"
 #include "model_flags.h"
 #include "text_layout.h"
@@ -97,8 +98,8 @@ class Verify : public Command {
 
   Status read_formats(const std::string& a, const std::string& b) {
     std::vector<std::string> ignored;  // loading says them again
-    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_a, read_model_folder(a, &ignored));
-    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_b, read_model_folder(b, &ignored));
+    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_a, open_model_folder(a, &ignored));
+    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_b, open_model_folder(b, &ignored));
     stored_ = coarsest_stored(of_a);
     stored_against_ = coarsest_stored(of_b);
     bounds_ = parity_bounds(of_a, of_b);

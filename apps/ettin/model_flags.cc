@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "infer/locate_model.h"
 #include "infer/resolve_model.h"
 #include "infer/session.h"
 #include "pull_progress.h"
@@ -40,7 +41,8 @@ std::vector<std::string> model_folders() {
 
 Result<std::string> find_model(Console& console, const std::string& model,
                                const ModelOptions& how) {
-  if (directory_exists(model)) return model;
+  ETTIN_ASSIGN_OR_RETURN(std::optional<std::string> local, find_local_model(model));
+  if (local) return *std::move(local);
   if (is_plain_file_name(model)) {
     for (const std::string& folder : model_folders()) {
       std::string path = join_path(folder, model);
@@ -75,12 +77,19 @@ void ModelFlags::add_compute_to(Flags& flags) {
                &backend);
 }
 
+void ModelFlags::add_thetas_to(Flags& flags) {
+  flags.option("--global-rope-theta", "X",
+               "replaces what config.json, or the training phase of a checkpoint, says",
+               &global_rope_theta);
+  flags.option("--local-rope-theta", "X", "the same for local layers", &local_rope_theta);
+}
+
 void ModelFlags::add_to(Flags& flags, std::string_view standard) {
   flags.group("model");
   flags.option(
       "--model", "MODEL",
-      fmt::format("folder, embedded model, ORG/NAME[@REVISION] on the hub, or a short name "
-                  "like ettin-encoder-32m [{}]",
+      fmt::format("folder, embedded model, training checkpoint (FILE.pt, or FOLDER@baN of many), "
+                  "ORG/NAME[@REVISION] on the hub, or a short name like ettin-encoder-32m [{}]",
                   standard),
       &model);
   flags.toggle("--offline", "a model that is named comes from the cache or not at all", &offline);
@@ -89,7 +98,7 @@ void ModelFlags::add_to(Flags& flags, std::string_view standard) {
                "decoders: keys that a local layer sees; 64 is what transformers computes, 65 what "
                "training computed",
                &causal_window_keys);
-  flags.option("--local-rope-theta", "X", "replaces the value of config.json", &local_rope_theta);
+  add_thetas_to(flags);
   flags.choice("--decoder-template", {"bos", "serialized"},
                "decoders: [CLS] before the text only, or what tokenizer.json says",
                &decoder_template);
@@ -108,6 +117,7 @@ ModelOptions ModelFlags::options() const {
   options.int8_scales = int8_scales;
   options.threads = threads;
   options.causal_window_keys = causal_window_keys;
+  options.global_rope_theta = global_rope_theta;
   options.local_rope_theta = local_rope_theta;
   options.serialized_template = decoder_template == "serialized";
   options.allow_extra_tensors = allow_extra_tensors;

@@ -15,9 +15,9 @@ namespace ettin::cli {
 inline constexpr std::string_view kDefaultEncoder = "seedling-encoder";
 inline constexpr std::string_view kDefaultDecoder = "seedling-decoder";
 
-// The folder of a model: `model` itself when it is one, else a model of that name in ETTIN_MODELS,
-// beside the installed program, or in the source tree; else a model of the hub, which is fetched
-// when the cache lacks it. `how` says which of its files are needed.
+// The folder of a model, or a training checkpoint: `model` itself when it is one, else a model of
+// that name in ETTIN_MODELS, beside the installed program, or in the source tree; else a model of
+// the hub, which is fetched when the cache lacks it. `how` says which of its files are needed.
 Result<std::string> find_model(Console& console, const std::string& model,
                                const ModelOptions& how = {});
 
@@ -30,7 +30,7 @@ struct ModelFlags {
   std::string int8_scales = "token";
   std::string backend = "cpu";
   std::optional<int64_t> causal_window_keys;
-  std::optional<double> local_rope_theta;
+  std::optional<double> global_rope_theta, local_rope_theta;
   std::string decoder_template = "bos";
   bool allow_extra_tensors = false;
   bool keep_packed = false;
@@ -40,6 +40,8 @@ struct ModelFlags {
   void add_to(Flags& flags, std::string_view standard);
   // Only what says how to compute, for commands that choose the model otherwise.
   void add_compute_to(Flags& flags);
+  // Only the rope thetas.
+  void add_thetas_to(Flags& flags);
 
   ModelOptions options() const;
   Result<Model> load(Console& console, std::string_view standard) const;

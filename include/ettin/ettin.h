@@ -48,7 +48,8 @@ struct ModelOptions {
   // Decoders only: the keys a local layer sees, itself included. 64 is what transformers computes,
   // 65 what the published training computed.
   std::optional<int64_t> causal_window_keys;
-  std::optional<double> local_rope_theta;  // replaces the value of config.json
+  // Replace what config.json says or what follows from the training phase of a checkpoint.
+  std::optional<double> global_rope_theta, local_rope_theta;
   // Decoders only: append [SEP] after the text as the serialized tokenizer template does.
   bool serialized_template = false;
   bool allow_extra_tensors = false;  // otherwise a tensor that nothing uses is an error
@@ -63,7 +64,7 @@ struct ModelOptions {
 
 // Facts about a loaded model.
 struct ModelInfo {
-  std::string directory;
+  std::string directory;   // or the path of a training checkpoint
   std::string kind;        // "encoder" or "decoder"
   std::string head;        // "language_model", "sequence_classification",
                            // "token_classification" or "none"
@@ -97,7 +98,9 @@ struct ForwardOutput {
 
 class Model {
  public:
-  // Loads config.json, weights and tokenizer.json of a Hugging Face model directory; or of a name:
+  // Loads config.json, weights and tokenizer.json of a Hugging Face model directory; or a training
+  // checkpoint "path/ep0-ba5996-rank0.pt", the newest of a folder of such, or "folder@ba5996"
+  // (docs/checkpoints.md); or of a name:
   // "ettin-encoder-32m", "org/name" or "org/name@revision" of the hub, from the cache that Python's
   // huggingface_hub uses too. What the cache lacks is fetched, with a notice on standard error.
   static Result<Model> load(const std::string& model, const ModelOptions& options = {});

@@ -14,7 +14,7 @@
 namespace ettin {
 namespace {
 
-constexpr size_t kMaxConfigBytes = size_t{16} << 20;
+constexpr JsonLimits kLimits{.max_bytes = size_t{16} << 20};
 constexpr int64_t kMaxSize = int64_t{1} << 24;  // vocabulary, positions, widths
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxMatrix = int64_t{1} << 40;  // elements of one weight matrix
@@ -369,20 +369,19 @@ Result<HfConfig> parse_hf_config(const Json& json, std::string_view where) {
   return config;
 }
 
+Result<Json> read_config_json(const std::string& directory) {
+  return parse_json_file(join_path(directory, "config.json"), kLimits);
+}
+
 Result<HfConfig> read_hf_config(const std::string& directory) {
-  const std::string path = join_path(directory, "config.json");
-  JsonLimits limits;
-  limits.max_bytes = kMaxConfigBytes;
-  ETTIN_ASSIGN_OR_RETURN(const Json json, parse_json_file(path, limits));
-  return parse_hf_config(json, path);
+  ETTIN_ASSIGN_OR_RETURN(const Json json, read_config_json(directory));
+  return parse_hf_config(json, join_path(directory, "config.json"));
 }
 
 Result<std::optional<GenerationConfig>> read_generation_config(const std::string& directory) {
   const std::string path = join_path(directory, "generation_config.json");
   if (!file_exists(path)) return std::optional<GenerationConfig>();
-  JsonLimits limits;
-  limits.max_bytes = kMaxConfigBytes;
-  ETTIN_ASSIGN_OR_RETURN(const Json json, parse_json_file(path, limits));
+  ETTIN_ASSIGN_OR_RETURN(const Json json, parse_json_file(path, kLimits));
   const Fields fields(json, path);
   if (!json.is_object()) {
     return fields.bad(fmt::format("should be a JSON object, but is {}", json.type_name()));

@@ -56,7 +56,8 @@ struct HfConfig {
 
 // `where` names the source in messages.
 Result<HfConfig> parse_hf_config(const Json& json, std::string_view where);
-// `directory`/config.json
+// `directory`/config.json, within the limits of one.
+Result<Json> read_config_json(const std::string& directory);
 Result<HfConfig> read_hf_config(const std::string& directory);
 
 struct GenerationConfig {

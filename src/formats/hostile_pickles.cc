@@ -96,13 +96,10 @@ void add_calls(std::vector<HostileCase>* cases) {
 void add_opcodes(std::vector<HostileCase>* cases) {
   cases->insert(cases->end(),
                 {opcode_case('i', "0x69"),  opcode_case('o', "0x6f"),  opcode_case('P', "0x50"),
-                 opcode_case(0x81, "0x81"), opcode_case(0x92, "0x92"), opcode_case(0x82, "0x82"),
-                 opcode_case(0x83, "0x83"), opcode_case(0x84, "0x84"), opcode_case(0x8b, "0x8b"),
-                 opcode_case(0x8f, "0x8f"), opcode_case(0x90, "0x90"), opcode_case(0x91, "0x91"),
-                 opcode_case(0x96, "0x96"), opcode_case(0x97, "0x97"), opcode_case(0x98, "0x98"),
-                 opcode_case('I', "0x49"),  opcode_case('L', "0x4c"),  opcode_case('S', "0x53"),
-                 opcode_case('T', "0x54"),  opcode_case('U', "0x55"),  opcode_case('V', "0x56"),
-                 opcode_case('B', "0x42"),  opcode_case('C', "0x43"),  opcode_case('F', "0x46"),
+                 opcode_case(0x82, "0x82"), opcode_case(0x83, "0x83"), opcode_case(0x84, "0x84"),
+                 opcode_case(0x97, "0x97"), opcode_case(0x98, "0x98"), opcode_case('I', "0x49"),
+                 opcode_case('L', "0x4c"),  opcode_case('S', "0x53"),  opcode_case('T', "0x54"),
+                 opcode_case('U', "0x55"),  opcode_case('V', "0x56"),  opcode_case('F', "0x46"),
                  opcode_case('d', "0x64"),  opcode_case('l', "0x6c"),  opcode_case('g', "0x67"),
                  opcode_case('p', "0x70"),  opcode_case('2', "0x32"),  opcode_case(0x00, "0x00"),
                  opcode_case(0xff, "0xff")});
@@ -133,7 +130,18 @@ void add_broken(std::vector<HostileCase>* cases) {
       raw_case("long of 9 bytes", "beyond 64 bits",
                "\x8a\x09"
                "123456789."),
-      raw_case("long of 255 bytes", "beyond 64 bits", "\x8a\xff."),
+      raw_case("long of 255 bytes", "ends inside", "\x8a\xff."),
+      raw_case("long of 2^31 bytes", "ends inside", std::string("\x8b\0\0\0\x80.", 6)),
+      raw_case("bytes of 4 GiB", "ends inside", "B\xff\xff\xff\xff."),
+      raw_case("bytes of 2^64-1", "ends inside", "\x8e\xff\xff\xff\xff\xff\xff\xff\xff."),
+      raw_case("bytearray cut", "ends inside", std::string("\x96\x02\0\0\0\0\0\0\0.", 10)),
+      raw_case("set without a mark", "needs a mark", "\x8f\x90."),
+      raw_case("items of a set that is a list", "not a set", "](N\x90."),
+      raw_case("object of nothing", "more values", ")\x81."),
+      raw_case("object with keywords of nothing", "more values", ")}\x92."),
+      raw_case("object of a storage type", "a call of torch.FloatStorage",
+               "ctorch\nFloatStorage\n)\x81."),
+      raw_case("object without a tuple", "without a tuple", "cos\nsystem\nN\x81."),
       raw_case("float cut", "ends inside", "G123"),
       raw_case("name without a newline", "ends inside", "cposix"),
       raw_case("name without a second newline", "ends inside", "cposix\nsystem"),
@@ -174,6 +182,13 @@ void add_broken(std::vector<HostileCase>* cases) {
                "ccollections\nOrderedDict\n)R}\x8c\x05itemsNsb."),
       raw_case("two thousand marks", "too many marks", std::string(2000, '(')),
       raw_case("a million values", "too many values", std::string(1'000'001, '}')),
+      raw_case("a million objects", "too many values",
+               [] {
+                 std::string out = "\x8c\x02os\x94\x8c\x06system\x94";
+                 std::string one("h\0h\1\x93", 5);
+                 for (int i = 0; i < 1'000'001; ++i) out += one;
+                 return out;
+               }()),
   };
   cases->insert(cases->end(), broken.begin(), broken.end());
 }
@@ -268,6 +283,58 @@ void add_values(std::vector<HostileCase>* cases) {
   cases->insert(cases->end(), values.begin(), values.end());
 }
 
+// Inside state.model nothing is taken that a state_dict may not have, whatever lies beside it.
+void add_checkpoints(std::vector<HostileCase>* cases) {
+  const auto add = [&](const std::string& name, const std::string& words, std::string_view value) {
+    cases->push_back(pickle_case("checkpoint with " + name, words,
+                                 composer_pickle({}, Pickle().text("x").raw(value).str())));
+  };
+  const auto root = [&](const std::string& name, const std::string& words, std::string_view raw) {
+    cases->push_back(raw_case("checkpoint with " + name, words, raw));
+  };
+  add("a call", "state.model: refused to load os.system", "cos\nsystem\n\x8c\x02id\x85R");
+  add("a name", "state.model: refused to load os.system", "cos\nsystem\n");
+  add("a stacked name", "state.model: refused to load os.system", "\x8c\x02os\x8c\x06system\x93");
+  add("an object", "refused to load os.Popen", "cos\nPopen\n)\x81");
+  add("an object with state", "refused to load os.Popen", "cos\nPopen\n)\x81}b");
+  add("an object of keywords", "refused to load os.Popen", "cos\nPopen\n)}\x92");
+  add("a call of a result", "refused to load os.f", "cos\nf\n)R)R)R");
+  add("a dictionary that is none", "refused to load a.defaultdict",
+      "ca\ndefaultdict\n)R(\x8c\x01k\x8c\x01vu");
+  add("a list that is none", "refused to load a.deque", "ca\ndeque\n)R(NNe");
+  add("bytes", "refused to load bytes", "C\x02zz");
+  add("a set", "refused to load a set", "\x8f(N\x90");
+  add("a frozen set", "refused to load a set", "(N\x91");
+  add("a long of 9 bytes", "beyond 64 bits",
+      "\x8a\x09"
+      "123456789");
+  add("text that is not UTF-8", "not valid UTF-8", "\x8c\x01\xff");
+  add("a tensor on an unknown storage", "refused to load torch.Quantized",
+      "ctorch._utils\n_rebuild_tensor_v2\n((\x8c\x07storagectorch\nQuantized\n"
+      "\x8c\x01"
+      "0\x8c\x03"
+      "cpuK\x06tQK\x01))\x89NtR");
+  add("a parameter that is a call", "refused to load os.f",
+      "ctorch._utils\n_rebuild_parameter\ncos\nf\n)R\x88N\x87R");
+  add("a number", "\"x\" is an integer, not a tensor", "K\x07");
+  add("a dictionary", "\"x\" is a dictionary, not a tensor", "}");
+  root("a model that is a call", "\"state\" is a dictionary, not a tensor",
+       "}\x8c\x05state}\x8c\x05modelcos\nf\n)Rss.");
+  root("a state that is a call", "refused to load os.f", "}\x8c\x05statecos\nf\n)Rs.");
+  root("a model that is itself", "\"state\" is a dictionary, not a tensor",
+       "}q\x01\x8c\x05stateh\x01s.");
+  root("a name that is a call", "refused to load os.f",
+       "}\x8c\x05state}\x8c\x05model}cos\nf\n)RNsss.");
+  // The limits hold outside of the model too.
+  root("two thousand marks", "too many marks", "}\x8c\x03rng" + std::string(2000, '('));
+  root("an instruction that no pickler writes", "instruction 0x69", "}\x8c\x03rngios\nsystem\n.");
+  SavedTensor one, other;
+  one.name = "model.bert.final_norm.weight";
+  other.name = "bert.final_norm.weight";
+  cases->push_back(pickle_case("checkpoint with two names that become one", "would both be",
+                               composer_pickle({one, other}, "")));
+}
+
 }  // namespace
 
 std::vector<HostileCase> hostile_pickles() {
@@ -276,6 +343,7 @@ std::vector<HostileCase> hostile_pickles() {
   add_opcodes(&cases);
   add_broken(&cases);
   add_values(&cases);
+  add_checkpoints(&cases);
   return cases;
 }
 

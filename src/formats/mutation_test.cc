@@ -82,6 +82,15 @@ TEST(Mutation, SafetensorsCut) { cut(good_safetensors(), parse_safetensors_text)
 TEST(Mutation, SafetensorsChanged) {
   EXPECT_GT(change(good_safetensors(), parse_safetensors_text), 0U);
 }
+// A file where most changes hit what nothing looks into.
+std::string checkpoint_torch_file() {
+  return make_zip(torch_items(composer_pickle({SavedTensor{}}, ""), {floats({0, 1, 2, 3, 4, 5})}));
+}
+
+TEST(Mutation, CheckpointCut) { cut(checkpoint_torch_file(), parse_torch_text); }
+TEST(Mutation, CheckpointChanged) {
+  EXPECT_GT(change(checkpoint_torch_file(), parse_torch_text), 0U);
+}
 TEST(Mutation, TorchCut) { cut(good_torch_file(), parse_torch_text); }
 TEST(Mutation, TorchChanged) {
   EXPECT_GT(change(good_torch_file(), parse_torch_text), 0U);

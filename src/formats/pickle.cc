@@ -1,57 +1,29 @@
 #include "formats/pickle.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
-#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "base/file.h"
 #include "base/utf8.h"
-#include "formats/pickle_memory.h"
+#include "formats/pickle_objects.h"
 
 namespace ettin {
 namespace {
 
-using pickle::Function;
 using pickle::Kind;
 using pickle::Ref;
 using pickle::Value;
 
 constexpr size_t kMaxPickleBytes = size_t{16} << 20;
-constexpr size_t kMaxTensors = 100'000;
-constexpr size_t kMaxNameBytes = 512;
-constexpr size_t kMaxRank = 8;
 
-struct Known {
-  std::string_view name;
-  Function function;
-  Dtype dtype = Dtype::f32;
-};
-
-// Everything a pickle may name. Nothing here is executed: each is a description.
-constexpr std::array<Known, 13> kKnown{{
-    {"collections.OrderedDict", Function::ordered_dict},
-    {"torch._utils._rebuild_tensor_v2", Function::rebuild_tensor},
-    {"torch._utils._rebuild_parameter", Function::rebuild_parameter},
-    {"torch.DoubleStorage", Function::storage_type, Dtype::f64},
-    {"torch.FloatStorage", Function::storage_type, Dtype::f32},
-    {"torch.HalfStorage", Function::storage_type, Dtype::f16},
-    {"torch.BFloat16Storage", Function::storage_type, Dtype::bf16},
-    {"torch.LongStorage", Function::storage_type, Dtype::i64},
-    {"torch.IntStorage", Function::storage_type, Dtype::i32},
-    {"torch.ShortStorage", Function::storage_type, Dtype::i16},
-    {"torch.CharStorage", Function::storage_type, Dtype::i8},
-    {"torch.ByteStorage", Function::storage_type, Dtype::u8},
-    {"torch.BoolStorage", Function::storage_type, Dtype::boolean},
-}};
-
-class Machine : private pickle::Memory {
+class Machine : private pickle::Objects {
  public:
-  Machine(std::span<const std::byte> bytes, std::string_view where) : Memory(bytes, where) {}
+  Machine(std::span<const std::byte> bytes, std::string_view where) : Objects(bytes, where) {}
 
-  Result<std::vector<PickledTensor>> run() {
+  Result<pickle::Document> run() {
     while (!stopped_) {
       at_ = in_.position();
       const auto opcode = in_.unsigned_le(1);
@@ -60,151 +32,10 @@ class Machine : private pickle::Memory {
     }
     if (in_.left() != 0) return bad("bytes follow the end of the pickle");
     if (stack_.size() != 1 || !marks_.empty()) return bad("the pickle leaves more than one value");
-    return collect(stack_.front());
+    return pickle::Document{std::move(values_), std::move(tensors_), stack_.front()};
   }
 
  private:
-  Status global(std::string_view module, std::string_view name) {
-    const std::string full =
-        replace_invalid_utf8(fmt::format("{}.{}", module.substr(0, 200), name.substr(0, 200)));
-    for (const Known& known : kKnown) {
-      if (known.name != full) continue;
-      Value value;
-      value.kind = Kind::function;
-      value.function = known.function;
-      value.dtype = known.dtype;
-      value.text = known.name;
-      return push(std::move(value));
-    }
-    return refuse(full);
-  }
-
-  Status stack_global() {
-    ETTIN_RETURN_IF_ERROR(need(2));
-    const Value& name = values_[pop()];
-    const Value& module = values_[pop()];
-    if (name.kind != Kind::text || module.kind != Kind::text) {
-      return bad("a name that is not a string");
-    }
-    return global(module.text, name.text);
-  }
-
-  Status persistent_id() {
-    ETTIN_RETURN_IF_ERROR(need(1));
-    const Value& id = values_[pop()];
-    if (id.kind != Kind::tuple || id.items.size() != 5) {
-      return bad("a persistent id that is not a storage");
-    }
-    const Value& tag = values_[id.items[0]];
-    const Value& type = values_[id.items[1]];
-    const Value& key = values_[id.items[2]];
-    const Value& elements = values_[id.items[4]];
-    if (tag.kind != Kind::text || tag.text != "storage" || type.kind != Kind::function ||
-        type.function != Function::storage_type || key.kind != Kind::text ||
-        elements.kind != Kind::integer || elements.integer < 0) {
-      return bad("a persistent id that is not a storage");
-    }
-    if (!is_plain_file_name(key.text)) return bad("a storage with a refused key");
-    Value storage;
-    storage.kind = Kind::storage;
-    storage.dtype = type.dtype;
-    storage.text = key.text;
-    storage.integer = elements.integer;
-    return push(std::move(storage));
-  }
-
-  // A tuple of at most kMaxRank non-negative integers.
-  Result<std::vector<uint64_t>> dimensions(const Value& value, std::string_view what) const {
-    if (value.kind != Kind::tuple) return bad(fmt::format("the {} of a tensor is no tuple", what));
-    if (value.items.size() > kMaxRank) {
-      return bad(fmt::format("the {} of a tensor has {} dimensions; at most {} are read", what,
-                             value.items.size(), kMaxRank));
-    }
-    std::vector<uint64_t> out;
-    for (const Ref item : value.items) {
-      if (values_[item].kind != Kind::integer || values_[item].integer < 0) {
-        return bad(fmt::format("the {} of a tensor holds something else than a size", what));
-      }
-      out.push_back(static_cast<uint64_t>(values_[item].integer));
-    }
-    return out;
-  }
-
-  bool is_empty_dict(Ref ref) const {
-    const Value& value = values_[ref];
-    return (value.kind == Kind::dict || value.kind == Kind::ordered_dict) && value.items.empty();
-  }
-
-  // (storage, offset, shape, strides, requires_grad, backward_hooks[, metadata])
-  Status rebuild_tensor(const std::vector<Ref>& args) {
-    if (args.size() != 6 && args.size() != 7) return bad("a tensor with a wrong argument count");
-    const Value& storage = values_[args[0]];
-    const Value& offset = values_[args[1]];
-    if (storage.kind != Kind::storage) return bad("a tensor without a storage");
-    if (offset.kind != Kind::integer || offset.integer < 0) {
-      return bad("a tensor without an offset");
-    }
-    pickle::Tensor tensor;
-    tensor.storage = args[0];
-    tensor.offset = static_cast<uint64_t>(offset.integer);
-    ETTIN_ASSIGN_OR_RETURN(tensor.shape, dimensions(values_[args[2]], "shape"));
-    ETTIN_ASSIGN_OR_RETURN(tensor.strides, dimensions(values_[args[3]], "strides"));
-    if (tensor.shape.size() != tensor.strides.size()) {
-      return bad("a tensor with more strides than dimensions or fewer");
-    }
-    for (size_t i = 5; i < args.size(); ++i) {
-      if (values_[args[i]].kind != Kind::none && !is_empty_dict(args[i])) {
-        return refuse("a tensor with hooks or metadata");
-      }
-    }
-    if (tensors_.size() >= kMaxTensors) {
-      return bad(fmt::format("more than {} tensors", kMaxTensors));
-    }
-    tensors_.push_back(std::move(tensor));
-    return push(Kind::tensor, static_cast<int64_t>(tensors_.size() - 1));
-  }
-
-  Status reduce() {
-    ETTIN_RETURN_IF_ERROR(need(2));
-    const Ref args_ref = pop();
-    const Ref callee_ref = pop();
-    const Value& callee = values_[callee_ref];
-    if (values_[args_ref].kind != Kind::tuple) return bad("a call without a tuple of arguments");
-    const std::vector<Ref> args = values_[args_ref].items;
-    if (callee.kind != Kind::function) return refuse("a call of something that is not a function");
-    switch (callee.function) {
-      case Function::ordered_dict:
-        if (!args.empty()) return refuse("collections.OrderedDict with arguments");
-        return push(Kind::ordered_dict);
-      case Function::rebuild_tensor:
-        return rebuild_tensor(args);
-      case Function::rebuild_parameter:
-        if (args.size() != 3 || values_[args[0]].kind != Kind::tensor) {
-          return bad("a parameter without a tensor");
-        }
-        return push_ref(args[0]);
-      case Function::storage_type:
-        break;
-    }
-    return refuse(fmt::format("a call of {}", callee.text));
-  }
-
-  // torch.save writes the versions of the modules, "_metadata", as the state of the dictionary.
-  Status build() {
-    ETTIN_RETURN_IF_ERROR(need(2));
-    const Value& state = values_[pop()];
-    const Value& target = values_[stack_.back()];
-    if (target.kind != Kind::ordered_dict || state.kind != Kind::dict) {
-      return refuse(fmt::format("state for {}", pickle::kind_name(target.kind)));
-    }
-    for (size_t i = 0; i < state.items.size(); i += 2) {
-      const Value& key = values_[state.items[i]];
-      if (key.kind == Kind::text && key.text == "_metadata") continue;
-      return refuse("an attribute of collections.OrderedDict other than _metadata");
-    }
-    return {};
-  }
-
   Status integer_le(size_t width, bool is_signed) {
     const auto raw = in_.unsigned_le(width);
     if (!raw) return cut();
@@ -215,16 +46,46 @@ class Machine : private pickle::Memory {
     return push(Kind::integer, static_cast<int64_t>(value));
   }
 
-  Status long1() {
-    const auto width = in_.unsigned_le(1);
+  Status long_integer(std::optional<uint64_t> width) {
     if (!width) return cut();
-    if (*width > 8) return bad("an integer beyond 64 bits");
+    if (*width > 8) return in_.take(*width) ? push_opaque("an integer beyond 64 bits") : cut();
     if (*width == 0) return push(Kind::integer, 0);
     return integer_le(static_cast<size_t>(*width), true);
   }
 
+  Status bytes(std::optional<uint64_t> length) {
+    return length && in_.take(*length) ? push_opaque("bytes") : cut();
+  }
+
+  // The class is below the `arguments` values on the stack.
+  Status new_object(size_t arguments) {
+    ETTIN_RETURN_IF_ERROR(need(arguments + 1));
+    stack_.resize(stack_.size() - (arguments - 1));
+    return reduce();
+  }
+
+  Status frozen_set() {
+    ETTIN_RETURN_IF_ERROR(pop_to_mark().status());
+    return push_opaque("a set");
+  }
+
+  // Items of a set.
+  Status add_items() {
+    ETTIN_RETURN_IF_ERROR(pop_to_mark().status());
+    ETTIN_RETURN_IF_ERROR(need(1));
+    if (values_[stack_.back()].kind == Kind::opaque) return {};
+    return bad("items are added to something that is not a set");
+  }
+
+  Status floating() {
+    const auto raw = in_.take(8);
+    if (!raw) return cut();
+    uint64_t bits = 0;  // big-endian
+    for (const std::byte b : *raw) bits = (bits << 8) | static_cast<uint64_t>(b);
+    return push(Kind::floating, static_cast<int64_t>(bits));
+  }
+
   Status step(uint8_t opcode);
-  Result<std::vector<PickledTensor>> collect(Ref root) const;
 
   bool stopped_ = false;
 };
@@ -302,9 +163,24 @@ Status Machine::step(uint8_t opcode) {
     case 'M':
       return integer_le(2, false);
     case 0x8a:
-      return long1();
+      return long_integer(in_.unsigned_le(1));
+    case 0x8b:
+      return long_integer(in_.unsigned_le(4));
     case 'G':
-      return in_.take(8) ? push(Kind::floating) : cut();
+      return floating();
+    case 'C':
+      return bytes(in_.unsigned_le(1));
+    case 'B':
+      return bytes(in_.unsigned_le(4));
+    case 0x8e:
+    case 0x96:
+      return bytes(in_.unsigned_le(8));
+    case 0x8f:
+      return push_opaque("a set");
+    case 0x90:
+      return add_items();
+    case 0x91:
+      return frozen_set();
     case 'X':
       return push_text(in_.unsigned_le(4));
     case 0x8c:
@@ -321,15 +197,16 @@ Status Machine::step(uint8_t opcode) {
       return get(in_.unsigned_le(1));
     case 'j':
       return get(in_.unsigned_le(4));
-    case 'c': {
-      const auto module = in_.line();
-      const auto name = module ? in_.line() : std::nullopt;
-      return name ? global(*module, *name) : cut();
-    }
+    case 'c':
+      return global();
     case 0x93:
       return stack_global();
     case 'R':
       return reduce();
+    case 0x81:
+      return new_object(1);
+    case 0x92:
+      return new_object(2);
     case 'b':
       return build();
     case 'Q':
@@ -339,53 +216,27 @@ Status Machine::step(uint8_t opcode) {
   }
 }
 
-Result<std::vector<PickledTensor>> Machine::collect(Ref root) const {
-  const auto bad_file = [&](std::string_view why) {
-    return Status(StatusCode::bad_data, fmt::format("{}: {}", where_, why),
-                  "the file should be a state_dict: a dictionary of tensors");
-  };
-  const Value& dict = values_[root];
-  if (dict.kind != Kind::dict && dict.kind != Kind::ordered_dict) {
-    return bad_file(fmt::format("holds {}, not a dictionary", pickle::kind_name(dict.kind)));
-  }
-  std::vector<PickledTensor> out;
-  std::unordered_set<std::string_view> names;
-  for (size_t i = 0; i < dict.items.size(); i += 2) {
-    const Value& name = values_[dict.items[i]];
-    const Value& value = values_[dict.items[i + 1]];
-    if (name.kind != Kind::text) {
-      return bad_file(fmt::format("a tensor name is {}", pickle::kind_name(name.kind)));
-    }
-    if (name.text.empty() || name.text.size() > kMaxNameBytes ||
-        name.text.find('\0') != std::string_view::npos) {
-      return bad_file(fmt::format("refused tensor name \"{:.40}\"", name.text));
-    }
-    if (!names.insert(name.text).second) {
-      return bad_file(fmt::format("tensor \"{}\" occurs twice", name.text));
-    }
-    if (value.kind != Kind::tensor) {
-      return bad_file(
-          fmt::format("\"{}\" is {}, not a tensor", name.text, pickle::kind_name(value.kind)));
-    }
-    const pickle::Tensor& tensor = tensors_[static_cast<size_t>(value.integer)];
-    const Value& storage = values_[tensor.storage];
-    out.push_back({std::string(name.text), storage.dtype, std::string(storage.text),
-                   static_cast<uint64_t>(storage.integer), tensor.offset, tensor.shape,
-                   tensor.strides});
-  }
-  return out;
-}
-
 }  // namespace
 
-Result<std::vector<PickledTensor>> read_pickled_tensors(std::span<const std::byte> pickle,
-                                                        std::string_view where) {
-  if (pickle.size() > kMaxPickleBytes) {
+Result<pickle::Document> read_pickle(std::span<const std::byte> bytes, std::string_view where) {
+  if (bytes.size() > kMaxPickleBytes) {
     return Status(StatusCode::resource_limit,
-                  fmt::format("{}: a pickle of {} bytes; at most {} are read", where, pickle.size(),
+                  fmt::format("{}: a pickle of {} bytes; at most {} are read", where, bytes.size(),
                               kMaxPickleBytes));
   }
-  return Machine(pickle, where).run();
+  return Machine(bytes, where).run();
+}
+
+std::string opaque_name(const pickle::Document& document, const Value& value) {
+  constexpr size_t kShown = 200;
+  if (value.items.size() == 2) {
+    return replace_invalid_utf8(
+        fmt::format("{}.{}", document.values[value.items[0]].text.substr(0, kShown),
+                    document.values[value.items[1]].text.substr(0, kShown)));
+  }
+  std::string name = replace_invalid_utf8(value.text.substr(0, 2 * kShown));
+  std::replace(name.begin(), name.end(), '\n', '.');
+  return name;
 }
 
 }  // namespace ettin

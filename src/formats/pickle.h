@@ -1,33 +1,23 @@
-// A pickle read as data: the opcodes with which torch.save writes a state_dict build numbers,
-// strings, tuples, lists, dictionaries and descriptions of tensors. Nothing is called. Any other
-// opcode, class or function is refused by its name.
+// A pickle read as data: the opcodes that Python's pickler writes build numbers, strings, tuples,
+// lists, dictionaries and descriptions of tensors. Nothing is called. A class or function outside a
+// closed list, and whatever is made with it, becomes an opaque value: it is carried along so that
+// what stands beside it can be read, and refused by its name where a tensor should be.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "ettin/status.h"
-#include "tensor/dtype.h"
+#include "formats/pickle_value.h"
 
 namespace ettin {
 
-// A tensor as the pickle describes it. Nothing here has been compared with the storage.
-struct PickledTensor {
-  std::string name;
-  Dtype dtype = Dtype::f32;
-  std::string storage;  // key of the storage
-  uint64_t storage_elements = 0;
-  uint64_t offset = 0;  // in elements
-  std::vector<uint64_t> shape;
-  std::vector<uint64_t> strides;  // in elements; as many as dimensions
-};
+// `where` names the file in messages. The values refer to the bytes of the pickle.
+Result<pickle::Document> read_pickle(std::span<const std::byte> bytes, std::string_view where);
 
-// The tensors of the dictionary that the pickle holds, in its order.
-Result<std::vector<PickledTensor>> read_pickled_tensors(std::span<const std::byte> pickle,
-                                                        std::string_view where);
+// "os.system", "bytes": what an opaque value stands for.
+std::string opaque_name(const pickle::Document& document, const pickle::Value& value);
 
 }  // namespace ettin

@@ -55,10 +55,18 @@ class Memory {
     value.integer = integer;
     return push(std::move(value));
   }
+  Status push_opaque(std::string_view what) {
+    Value value;
+    value.kind = Kind::opaque;
+    value.text = what;
+    return push(std::move(value));
+  }
+  // What comes of an opaque value: as opaque, and for the same reason.
+  Status push_like(Ref opaque) { return push(Value(values_[opaque])); }
   Status push_text(std::optional<uint64_t> length) {
     const auto text = length ? in_.text(*length) : std::nullopt;
     if (!text) return cut();
-    if (!is_valid_utf8(*text)) return bad("a string is not valid UTF-8");
+    if (!is_valid_utf8(*text)) return push_opaque("a string that is not valid UTF-8");
     Value value;
     value.kind = Kind::text;
     value.text = *text;
@@ -107,6 +115,7 @@ class Memory {
   Status append(std::span<const Ref> items) {
     ETTIN_RETURN_IF_ERROR(need(1));
     Value& target = values_[stack_.back()];
+    if (target.kind == Kind::opaque) return {};
     if (target.kind != Kind::list) return bad("an append to something that is not a list");
     target.items.insert(target.items.end(), items.begin(), items.end());
     return {};
@@ -115,6 +124,7 @@ class Memory {
     ETTIN_RETURN_IF_ERROR(need(1));
     if (items.size() % 2 != 0) return bad("a key without a value");
     Value& target = values_[stack_.back()];
+    if (target.kind == Kind::opaque) return {};
     if (target.kind != Kind::dict && target.kind != Kind::ordered_dict) {
       return bad("a key is set in something that is not a dictionary");
     }

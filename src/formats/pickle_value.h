@@ -25,6 +25,7 @@ enum class Kind : uint8_t {
   function,  // a name of the closed list below
   storage,
   tensor,
+  opaque,  // anything that a model's tensors cannot be made of: carried along, never looked into
 };
 
 enum class Function : uint8_t { ordered_dict, rebuild_tensor, rebuild_parameter, storage_type };
@@ -34,15 +35,25 @@ struct Value {
   Kind kind = Kind::none;
   Function function = Function::ordered_dict;  // function
   Dtype dtype = Dtype::f32;                    // function storage_type, storage
-  int64_t integer = 0;     // integer, boolean; storage: its elements; tensor: its place in the list
-  std::string_view text;   // text; storage: its key; function: its name. Not owned.
-  std::vector<Ref> items;  // tuple, list; dict, ordered_dict: key, value, key, value, ...
+  // integer, boolean; floating: its bits; storage: its elements; tensor: its place in the list
+  int64_t integer = 0;
+  // text; storage: its key; function: its name; opaque: "module\nname", or what it is. Not owned.
+  std::string_view text;
+  // tuple, list; dict, ordered_dict: key, value, key, value, ...; opaque: module and name, or none
+  std::vector<Ref> items;
 };
 
 struct Tensor {
   Ref storage = 0;
   uint64_t offset = 0;
   std::vector<uint64_t> shape, strides;
+};
+
+// What a pickle builds.
+struct Document {
+  std::vector<Value> values;
+  std::vector<Tensor> tensors;
+  Ref root = 0;
 };
 
 constexpr std::string_view kind_name(Kind kind) {
@@ -70,6 +81,8 @@ constexpr std::string_view kind_name(Kind kind) {
       return "a storage";
     case Kind::tensor:
       return "a tensor";
+    case Kind::opaque:
+      return "an object";
   }
   return "?";
 }

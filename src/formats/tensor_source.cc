@@ -1,5 +1,6 @@
 #include "formats/tensor_source.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/onnx_names.h"
+#include "formats/composer_checkpoint.h"
 #include "formats/onnx/import.h"
 #include "formats/safetensors.h"
 #include "formats/torch_file.h"
@@ -60,6 +62,7 @@ Result<WeightFile> read_weight_file(const std::string& path, Format format) {
   } else {
     ETTIN_ASSIGN_OR_RETURN(TorchFile file, parse_torch_file(map->bytes(), path));
     out.tensors = std::move(file.tensors);
+    ETTIN_RETURN_IF_ERROR(rename_training_tensors(&out.tensors, path));
     if (file.owner) out.owners.push_back(std::move(file.owner));
   }
   const std::span<const std::byte> whole = map->bytes();
@@ -105,8 +108,10 @@ Result<ShardIndex> read_shard_index(const std::string& path) {
 }  // namespace
 
 TensorSource TensorSource::from_tensors(std::vector<StoredTensor> tensors,
-                                        std::shared_ptr<const void> owner, std::string where) {
+                                        std::shared_ptr<const void> owner, std::string where,
+                                        std::vector<std::string> files) {
   TensorSource source;
+  source.files_ = std::move(files);
   source.tensors_ = std::move(tensors);
   for (size_t i = 0; i < source.tensors_.size(); ++i) {
     source.by_name_.emplace(source.tensors_[i].name, i);
@@ -138,6 +143,14 @@ Result<TensorSource> TensorSource::open_file(const std::string& path) {
   source.files_ = std::move(file.files);
   source.graph_ = std::move(file.graph);
   return source;
+}
+
+bool TensorSource::has_weights(const std::string& directory) {
+  const Result<std::vector<std::string>> onnx = onnx_files(directory);
+  if (onnx.ok() && !onnx->empty()) return true;
+  return std::any_of(kCandidates.begin(), kCandidates.end(), [&](const Candidate& candidate) {
+    return file_exists(join_path(directory, candidate.name));
+  });
 }
 
 Result<TensorSource> TensorSource::open(const std::string& directory, std::string_view dtype) {

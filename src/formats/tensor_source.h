@@ -23,9 +23,13 @@ class TensorSource {
   static Result<TensorSource> open(const std::string& directory, std::string_view dtype = "auto");
   // One file: *.safetensors, *.onnx, or *.bin, *.pt, *.pth as a PyTorch zip archive.
   static Result<TensorSource> open_file(const std::string& path);
-  // Tensors in memory that `owner` keeps alive; `where` names them in messages.
+  // Tensors in memory that `owner` keeps alive; `where` names them in messages, `files` are what
+  // they were read from.
   static TensorSource from_tensors(std::vector<StoredTensor> tensors,
-                                   std::shared_ptr<const void> owner, std::string where);
+                                   std::shared_ptr<const void> owner, std::string where,
+                                   std::vector<std::string> files = {});
+  // Whether `directory` holds one of the files that open() looks for.
+  static bool has_weights(const std::string& directory);
 
   const StoredTensor* find(std::string_view name) const;  // nullptr when absent
   std::span<const StoredTensor> tensors() const { return tensors_; }

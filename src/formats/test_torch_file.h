@@ -81,6 +81,41 @@ inline std::string state_dict(const std::vector<SavedTensor>& tensors) {
   return out.raw("u.").str();
 }
 
+// What Composer saves: the state_dict in state.model, then `inside` (a key and a value), and around
+// it optimizers, objects of classes that nobody here knows, sets, bytes and large integers.
+// `config`: a value for state.integrations.huggingface.model.config.
+inline std::string composer_pickle(const std::vector<SavedTensor>& tensors, std::string_view inside,
+                                   std::string_view config = "}") {
+  Pickle out;
+  out.proto().raw("}(").text("state").raw("}(");
+  out.text("callbacks").global("composer.callbacks", "SpeedMonitor").raw(")\x81}").text("start");
+  out.global("datetime", "datetime")
+      .raw(
+          "C\x04"
+          "abcd\x85Rsb");
+  out.text("model").ordered_dict().raw("(");
+  for (const SavedTensor& spec : tensors) {
+    out.text(spec.name);
+    add_tensor(&out, spec);
+  }
+  out.raw(inside).raw("u}").text("_metadata").ordered_dict().raw("sb");
+  out.text("optimizers").raw("}").text("exp_avg");
+  add_tensor(&out, SavedTensor{"", "FloatStorage", "not-there", 6, 0, {2, 3}, {3, 1}});
+  out.raw("s")
+      .text("seed")
+      .raw(
+          "\x8a\x09"
+          "123456789")
+      .text("seen")
+      .raw("\x8f(K\x01\x90");
+  out.text("timestamp").raw("}").text("Timestamp").raw("}(").text("epoch").integer(0);
+  out.text("batch").integer(5996).text("token").integer(17'000'000'000).raw("us");
+  out.text("integrations").raw("}").text("huggingface").raw("}").text("model").raw("}");
+  out.text("config").raw(config).raw("sss");
+  out.raw("u").text("rng").raw("]").global("numpy.random", "RandomState").raw(")Rau.");
+  return out.str();
+}
+
 struct ZipItem {
   std::string name;
   std::string data;

@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
-#include "formats/pickle.h"
+#include "formats/state_dict.h"
 #include "formats/zip_archive.h"
 
 namespace ettin {
@@ -30,9 +30,12 @@ class TorchReader {
     for (const ZipEntry& entry : entries_) by_name_.emplace(entry.name, entry.bytes);
     ETTIN_ASSIGN_OR_RETURN(const auto pickle, find_pickle());
     ETTIN_RETURN_IF_ERROR(check_byte_order());
-    ETTIN_ASSIGN_OR_RETURN(const auto described, read_pickled_tensors(pickle, where_));
+    ETTIN_ASSIGN_OR_RETURN(PickledModel described, read_pickled_model(pickle, where_));
     TorchFile out;
-    for (const PickledTensor& tensor : described) {
+    out.inside = std::move(described.inside);
+    out.config = std::move(described.config);
+    out.timestamp = std::move(described.timestamp);
+    for (const PickledTensor& tensor : described.tensors) {
       StoredTensor stored;
       stored.name = tensor.name;
       stored.dtype = tensor.dtype;

@@ -53,6 +53,13 @@ class CachedRepository {
   std::string locks_, folder_;
 };
 
+// Of a folder models--ORG--NAME/snapshots/COMMIT of any cache.
+struct SnapshotNames {
+  std::string repository;              // "org/name"
+  std::vector<std::string> revisions;  // branches and tags that were looked up and are its commit
+};
+std::optional<SnapshotNames> names_of_snapshot(const std::string& directory);
+
 struct CachedRevision {
   std::string commit;
   std::vector<std::string> names;  // branches and tags; none for a commit asked for by itself

@@ -52,6 +52,25 @@ CachedRevision describe_snapshot(const std::string& snapshot, std::string commit
 
 }  // namespace
 
+std::optional<SnapshotNames> names_of_snapshot(const std::string& directory) {
+  std::error_code error;
+  fs::path path = fs::absolute(directory, error).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();
+  const fs::path folder = path.parent_path().parent_path();
+  const std::string commit = path.filename().string();
+  SnapshotNames names{repository_of(folder.filename().string()), {}};
+  if (error || !is_commit(commit) || path.parent_path().filename() != "snapshots" ||
+      names.repository.empty()) {
+    return std::nullopt;
+  }
+  const CachedRepository repository(folder.parent_path().string(), names.repository);
+  for (const std::string& name : readable((folder / "refs").string(), true)) {
+    if (repository.commit_of(name) == commit) names.revisions.push_back(name);
+  }
+  std::sort(names.revisions.begin(), names.revisions.end());
+  return names;
+}
+
 std::vector<CachedModel> list_cache(const std::string& cache) {
   std::vector<CachedModel> models;
   for (const std::string& name_in_cache : readable(cache, false)) {

@@ -1,15 +1,23 @@
 #include "infer/convert.h"
 
+#include <array>
+#include <filesystem>
+#include <memory>
 #include <set>
+#include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "infer/generation_config.h"
+#include "infer/locate_model.h"
 #include "infer/new_folder.h"
 #include "model/model_folder.h"
 #include "model/save_floating.h"
+#include "text/tokenizer.h"
 
 namespace ettin {
 namespace {
@@ -60,9 +68,39 @@ Status change_arm(const ModelConfig& config, const Arm& arm, Json* file) {
   return {};
 }
 
-Status write_config(const std::string& from, const NewFolder& folder, const ModelConfig& config,
-                    const Arm& arm, Dtype dtype) {
-  ETTIN_ASSIGN_OR_RETURN(Json json, parse_json_file(join_path(from, "config.json")));
+// Ids of special tokens that only a tokenizer knows. transformers' decoder wants numbers.
+Status add_token_ids(const ModelFiles& files, const Arm& arm, Json* json,
+                     std::vector<std::string>* warnings) {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  if (file_exists(join_path(files.directory, "tokenizer.json"))) {
+    ETTIN_ASSIGN_OR_RETURN(tokenizer, Tokenizer::load(files.directory));
+  }
+  using Id = std::optional<int32_t> (Tokenizer::*)() const;
+  constexpr std::array<std::pair<const char*, Id>, 5> kIds{{{"bos_token_id", &Tokenizer::bos_id},
+                                                            {"eos_token_id", &Tokenizer::eos_id},
+                                                            {"cls_token_id", &Tokenizer::cls_id},
+                                                            {"sep_token_id", &Tokenizer::sep_id},
+                                                            {"pad_token_id", &Tokenizer::pad_id}}};
+  std::vector<std::string> unknown;
+  for (const auto& [key, id_of] : kIds) {
+    if (json->contains(key) && !(*json)[key].is_null()) continue;
+    const std::optional<int32_t> id = tokenizer ? (*tokenizer.*id_of)() : std::nullopt;
+    (*json)[key] = id ? Json(*id) : Json();
+    if (id || arm.direction != Direction::causal || key == std::string_view("eos_token_id")) {
+      continue;
+    }
+    (*json)[key] = 0;
+    unknown.emplace_back(key);
+  }
+  if (!unknown.empty()) {
+    warnings->push_back(fmt::format("{}: no tokenizer says {}; config.json has 0 for them",
+                                    files.path(), fmt::join(unknown, ", ")));
+  }
+  return {};
+}
+
+Status write_config(Json json, const NewFolder& folder, const ModelConfig& config, const Arm& arm,
+                    Dtype dtype) {
   json.erase("quantization_config");
   json[json.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(dtype);
   if (arm != config.arm) ETTIN_RETURN_IF_ERROR(change_arm(config, arm, &json));
@@ -75,8 +113,9 @@ Status write_config(const std::string& from, const NewFolder& folder, const Mode
 
 Status convert_folder(const std::string& from, const std::string& to, const ConvertOptions& options,
                       std::vector<std::string>* warnings) {
-  ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(from, to, options.force));
-  ETTIN_ASSIGN_OR_RETURN(const ModelFolder source, read_model_folder(from, warnings));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(from));
+  ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(files.directory, to, options.force));
+  ETTIN_ASSIGN_OR_RETURN(ModelFolder source, read_model_folder(files, warnings, options.thetas));
   FloatingSave how;
   how.dtype = options.dtype.value_or(own_dtype(source));
   how.arm = options.arm.value_or(source.config.arm);
@@ -89,8 +128,11 @@ Status convert_folder(const std::string& from, const std::string& to, const Conv
                     "has no place for; back as a decoder they see {}",
                     from, config.causal_window_keys, config.window_each_side));
   }
+  if (!files.checkpoint.empty()) {
+    ETTIN_RETURN_IF_ERROR(add_token_ids(files, how.arm, &source.settings, warnings));
+  }
   ETTIN_RETURN_IF_ERROR(folder.copy_small_files());
-  ETTIN_RETURN_IF_ERROR(write_config(from, folder, source.config, how.arm, how.dtype));
+  ETTIN_RETURN_IF_ERROR(write_config(source.settings, folder, source.config, how.arm, how.dtype));
   ETTIN_RETURN_IF_ERROR(save_floating(source.config, source.plan, how, folder.path(), from));
   return folder.move_to_target();
 }

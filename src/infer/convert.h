@@ -8,6 +8,7 @@
 
 #include "ettin/status.h"
 #include "model/arm.h"
+#include "model/config.h"
 #include "tensor/dtype.h"
 
 namespace ettin {
@@ -19,12 +20,13 @@ struct ConvertOptions {
   // the tensors, and what config.json says about kind and rope thetas, but no weight.
   std::optional<Arm> arm;
   uint64_t shard_bytes = 5'000'000'000;
+  AskedThetas thetas;  // in place of the source's own
   bool force = false;  // replace a model folder that is at the target
 };
 
-// Writes a folder `to` that transformers loads: weights as model/save_floating.h says, config.json,
-// generation_config.json for decoders, and copies of the small files. Complete or absent. What a
-// user should know is appended to *warnings.
+// `from`: a folder or a training checkpoint. Writes a folder `to` that transformers loads: weights
+// as model/save_floating.h says, config.json, generation_config.json for decoders, and copies of
+// the small files. Complete or absent. What a user should know is appended to *warnings.
 Status convert_folder(const std::string& from, const std::string& to, const ConvertOptions& options,
                       std::vector<std::string>* warnings);
 

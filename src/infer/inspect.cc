@@ -2,14 +2,21 @@
 
 #include <cmath>
 #include <map>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "formats/checkpoint_trail.h"
 #include "formats/tensor_source.h"
+#include "infer/locate_model.h"
 #include "infer/session.h"
 #include "model/find_tensors.h"
+#include "model/follow_graph.h"
+#include "model/model_settings.h"
 
 namespace ettin {
 namespace {
@@ -67,9 +74,10 @@ Json tensors_section(const TensorSource& source, const ModelConfig& config,
                      const std::map<std::string, int64_t>& formats) {
   std::map<std::string_view, int64_t> by_dtype;
   uint64_t bytes = 0;
+  std::set<const std::byte*> counted;  // a tied matrix may have two names
   for (const StoredTensor& t : source.tensors()) {
     ++by_dtype[dtype_name(t.dtype)];
-    bytes += t.stored_bytes();
+    if (counted.insert(t.bytes.data()).second) bytes += t.stored_bytes();
   }
   Json dtypes = Json::object();
   for (const auto& [name, count] : by_dtype) dtypes[std::string(name)] = count;
@@ -114,16 +122,53 @@ Result<Json> files_section(const std::string& directory, const TensorSource& sou
   return files;
 }
 
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json checkpoint_section(const ModelFiles& files, const Checkpoint& checkpoint) {
+  return {{"file", files.checkpoint},
+          {"batch", or_null(checkpoint.batch)},
+          {"tokens", or_null(checkpoint.tokens)},
+          {"phase", files.phase.name()}};
+}
+
+// Null where the path names one checkpoint.
+Result<Json> trail_section(const std::string& path, const ModelFiles& files) {
+  if (files.checkpoint.empty() || !directory_exists(path)) return Json();
+  ETTIN_ASSIGN_OR_RETURN(const std::vector<TrailFile> trail, list_trail(path));
+  Json section = Json::array();
+  for (const TrailFile& file : trail) {
+    ETTIN_ASSIGN_OR_RETURN(const ModelFiles its, find_model_files(join_path(path, file.name)));
+    section.push_back({{"file", file.name},
+                       {"epoch", or_null(file.epoch)},
+                       {"batch", or_null(file.batch)},
+                       {"phase", its.phase.name()},
+                       {"taken", its.checkpoint == files.checkpoint}});
+  }
+  return section;
+}
+
 }  // namespace
 
-Result<Json> inspect_model(const std::string& directory, const ModelOptions& options) {
+Result<Json> inspect_model(const std::string& path, const ModelOptions& options) {
   ModelOptions facts_only = options;  // a large model is described without being packed
   facts_only.load_weights = false;
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Session> session,
-                         Session::load(directory, facts_only));
-  ETTIN_ASSIGN_OR_RETURN(const TensorSource source, TensorSource::open(directory));
-  const ModelConfig& c = session->config();
+                         Session::load(path, facts_only));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(path, options.dtype));
+  std::optional<Checkpoint> checkpoint;
+  TensorSource source;
+  if (files.checkpoint.empty()) {
+    ETTIN_ASSIGN_OR_RETURN(source, open_weights(files));
+  } else {
+    ETTIN_ASSIGN_OR_RETURN(checkpoint, open_checkpoint(files.checkpoint));
+    source = std::move(checkpoint->source);
+  }
+  ModelConfig c = session->config();
   std::vector<std::string> warnings = session->warnings();
+  ETTIN_RETURN_IF_ERROR(follow_graph(source.graph(), &c, &warnings));
   LoadOptions load;
   load.allow_extra_tensors = options.allow_extra_tensors;
   ETTIN_ASSIGN_OR_RETURN(const auto plan, find_tensors(c, source, load, &warnings));
@@ -133,12 +178,19 @@ Result<Json> inspect_model(const std::string& directory, const ModelOptions& opt
   }
   Json report = Json::object();
   report["model"] = model_section(*session);
+  if (checkpoint) {
+    report["checkpoint"] = checkpoint_section(files, *checkpoint);
+    ETTIN_ASSIGN_OR_RETURN(Json trail, trail_section(path, files));
+    if (!trail.is_null()) report["trail"] = std::move(trail);
+  }
   report["architecture"] = architecture_section(c);
   report["attention"] = attention_section(c);
-  report["rope"] = {{"global_theta", c.global_rope_theta}, {"local_theta", c.local_rope_theta}};
+  report["rope"] = {{"global_theta", c.global_rope_theta},
+                    {"local_theta", c.local_rope_theta},
+                    {"reason", c.rope_reason}};
   report["tensors"] = tensors_section(source, c, formats);
   report["tokenizer"] = tokenizer_section(*session);
-  ETTIN_ASSIGN_OR_RETURN(report["files"], files_section(directory, source));
+  ETTIN_ASSIGN_OR_RETURN(report["files"], files_section(files.directory, source));
   report["warnings"] = warnings;
   return report;
 }

@@ -9,7 +9,8 @@
 namespace ettin {
 
 // An object with the sections model, architecture, attention, rope, tensors, tokenizer, files and
-// warnings. Tensors are checked against config.json as Model::load does; `options` as there.
-Result<Json> inspect_model(const std::string& directory, const ModelOptions& options);
+// warnings; of a training checkpoint also checkpoint, and of a folder of them trail, oldest first.
+// Tensors are checked against config.json as Model::load does; `options` as there.
+Result<Json> inspect_model(const std::string& path, const ModelOptions& options);
 
 }  // namespace ettin

@@ -10,7 +10,8 @@
 #include "base/file.h"
 #include "infer/bench_hooks.h"
 #include "infer/encode.h"
-#include "model/model_folder.h"
+#include "infer/locate_model.h"
+#include "model/model_settings.h"
 
 namespace ettin {
 namespace {
@@ -87,9 +88,10 @@ Result<Json> time_in_turns(const Model& a, const Model& b, int64_t tokens, const
 }  // namespace
 
 Result<Json> quantization_facts(const std::string& original, const std::string& quantized) {
-  ETTIN_ASSIGN_OR_RETURN(const TensorSource before, TensorSource::open(original));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(original));
+  ETTIN_ASSIGN_OR_RETURN(const TensorSource before, open_weights(files));
   std::vector<std::string> ignored;
-  ETTIN_ASSIGN_OR_RETURN(const ModelFolder folder, read_model_folder(quantized, &ignored));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFolder folder, open_model_folder(quantized, &ignored));
   ETTIN_ASSIGN_OR_RETURN(const WeightFormat format,
                          stored_format(folder.config, folder.source, {}));
   uint64_t data = 0;

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "infer/locate_model.h"
 
 namespace ettin {
 namespace {
@@ -16,7 +17,8 @@ Status no_such_folder(const std::string& model, std::string_view hint) {
 }  // namespace
 
 Result<std::string> resolve_model(const std::string& model, const ResolveOptions& options) {
-  if (directory_exists(model)) return model;
+  ETTIN_ASSIGN_OR_RETURN(std::optional<std::string> local, find_local_model(model));
+  if (local) return *std::move(local);
   ETTIN_ASSIGN_OR_RETURN(const std::optional<ModelName> name,
                          parse_model_name(model, options.also_known));
   if (!name) {

@@ -1,4 +1,4 @@
-// From what a user writes for a model to the folder that holds it.
+// From what a user writes for a model to the folder that holds it, or to a training checkpoint.
 #pragma once
 
 #include <string>
@@ -17,7 +17,8 @@ struct ResolveOptions {
   std::vector<std::string_view> also_known;
 };
 
-// An existing folder wins; then a name on the hub, from the cache where it is there, else fetched.
+// What is on this machine wins (infer/locate_model.h); then a name on the hub, from the cache where
+// it is there, else fetched.
 Result<std::string> resolve_model(const std::string& model, const ResolveOptions& options);
 
 // For Model::load: what `options` need, with notices to the log.

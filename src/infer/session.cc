@@ -11,8 +11,10 @@
 #include "base/onnx_names.h"
 #include "formats/hf_config.h"
 #include "formats/tensor_source.h"
+#include "infer/locate_model.h"
 #include "model/follow_graph.h"
 #include "model/load.h"
+#include "model/model_settings.h"
 
 namespace ettin {
 namespace {
@@ -67,14 +69,6 @@ Status apply_options(const ModelOptions& options, ModelConfig* config) {
           "64 is what transformers computes, 65 what training computed");
     }
     config->causal_window_keys = *options.causal_window_keys;
-  }
-  if (options.local_rope_theta) {
-    if (!(*options.local_rope_theta > 0 && *options.local_rope_theta < 1e12)) {
-      return Status(StatusCode::invalid_argument,
-                    fmt::format("local_rope_theta {} is out of range", *options.local_rope_theta),
-                    "Ettin has 160000 or 10000");
-    }
-    config->local_rope_theta = *options.local_rope_theta;
   }
   return {};
 }
@@ -204,6 +198,14 @@ Result<std::vector<int32_t>> find_eos(const std::string& directory, const HfConf
   return ids;
 }
 
+// Checkpoints of one folder have one each.
+std::string packed_path(const ModelFiles& files, const Backend& backend) {
+  const std::string name =
+      fmt::format("packed-{}-{}.ettin", format_name(backend.format()), backend.isa());
+  return files.checkpoint.empty() ? join_path(files.directory, name)
+                                  : fmt::format("{}.{}", files.checkpoint, name);
+}
+
 ModelInfo describe(const std::string& directory, const Network& network) {
   const ModelConfig& c = network.config;
   const Backend& b = *network.backend;
@@ -235,16 +237,15 @@ Status check_options(const ModelOptions& options) {
   return backend_options(options, WeightFormat::f32).status();
 }
 
-Result<std::shared_ptr<const Session>> Session::load(const std::string& directory,
+Result<std::shared_ptr<const Session>> Session::load(const std::string& path,
                                                      const ModelOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  if (!directory_exists(directory)) {
-    return Status(StatusCode::not_found, fmt::format("{}: no such folder", directory),
-                  "give a folder with config.json, model.safetensors and tokenizer.json");
-  }
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles files, locate_model(path, options.dtype));
+  const std::string& directory = files.directory;
   auto session = std::make_shared<Session>();
-  ETTIN_ASSIGN_OR_RETURN(const HfConfig file, read_hf_config(directory));
-  ETTIN_ASSIGN_OR_RETURN(ModelConfig config, resolve_config(file, &session->warnings_));
+  const AskedThetas thetas{options.global_rope_theta, options.local_rope_theta};
+  ETTIN_ASSIGN_OR_RETURN(ModelSettings settings, read_settings(files, &session->warnings_, thetas));
+  ModelConfig config = settings.config;
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
   LoadOptions load;
   load.allow_extra_tensors = options.allow_extra_tensors;
@@ -253,11 +254,14 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   ModelOptions compute = options;
   std::optional<TensorSource> source;
   if (options.load_weights) {
-    ETTIN_ASSIGN_OR_RETURN(source, TensorSource::open(directory, options.dtype));
+    ETTIN_ASSIGN_OR_RETURN(source, open_weights(files, &settings));
     ETTIN_RETURN_IF_ERROR(follow_graph(source->graph(), &config, &session->warnings_));
+    ETTIN_RETURN_IF_ERROR(override_thetas(thetas, &config));
     ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
-    // Of ONNX files the dtype has chosen one, which is computed as it is.
-    if (source->graph() != nullptr && is_onnx_dtype(options.dtype)) compute.dtype = "auto";
+    // The dtype has chosen one of the ONNX files, which is computed as it is.
+    if (source->graph() != nullptr && files.onnx.empty() && is_onnx_dtype(options.dtype)) {
+      compute.dtype = "auto";
+    }
     load.as_stored = compute.dtype == "auto";
     if (load.as_stored) {
       ETTIN_ASSIGN_OR_RETURN(stored, stored_format(config, *source, load));
@@ -274,16 +278,15 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   session->alone_ = compute.int8_scales == "sequence" && backend->format() == WeightFormat::int8 &&
                     !options.exact_activations;
   if (options.keep_packed) {
-    load.packed_file = join_path(
-        directory,
-        fmt::format("packed-{}-{}.ettin", format_name(backend->format()), backend->isa()));
+    load.packed_file = packed_path(files, *backend);
   }
   ETTIN_ASSIGN_OR_RETURN(session->tokenizer_,
                          load_tokenizer(directory, config, options, &session->warnings_));
   if (options.load_weights) {
     ETTIN_ASSIGN_OR_RETURN(session->embedding_, load_embedding(directory, config, *backend));
   }
-  ETTIN_ASSIGN_OR_RETURN(session->eos_ids_, find_eos(directory, file, session->tokenizer_.get()));
+  ETTIN_ASSIGN_OR_RETURN(session->eos_ids_,
+                         find_eos(directory, settings.file, session->tokenizer_.get()));
   if (!options.load_weights) {
     session->network_.config = std::move(config);
     session->network_.backend = backend;
@@ -295,7 +298,7 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& director
   if (session->tokenizer_ && session->tokenizer_->model_max_length()) {
     session->max_tokens_ = std::min(session->max_tokens_, *session->tokenizer_->model_max_length());
   }
-  session->info_ = describe(directory, session->network_);
+  session->info_ = describe(files.path(), session->network_);
   session->info_.load_ms = milliseconds_since(start);
   for (const std::string& warning : session->warnings_) log_warning(warning);
   return std::shared_ptr<const Session>(std::move(session));
@@ -306,6 +309,8 @@ Result<std::shared_ptr<const Session>> Session::random(std::string_view size, bo
   const auto start = std::chrono::steady_clock::now();
   ETTIN_ASSIGN_OR_RETURN(ModelConfig config, published_config(size, decoder ? kDecoder : kEncoder));
   ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
+  ETTIN_RETURN_IF_ERROR(
+      override_thetas({options.global_rope_theta, options.local_rope_theta}, &config));
   ETTIN_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend,
                          open_backend(options, WeightFormat::f32));
   auto session = std::make_shared<Session>();

@@ -41,7 +41,7 @@ Status check_options(const ModelOptions& options);
 
 class Session {
  public:
-  static Result<std::shared_ptr<const Session>> load(const std::string& directory,
+  static Result<std::shared_ptr<const Session>> load(const std::string& path,
                                                      const ModelOptions& options);
   static Result<std::shared_ptr<const Session>> random(std::string_view size, bool decoder,
                                                        uint64_t seed, const ModelOptions& options);

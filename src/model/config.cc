@@ -113,21 +113,34 @@ void resolve_thetas(const HfConfig& file, ModelConfig* c, std::vector<std::strin
     const auto found = file.rope_parameters.find(type);
     return found == file.rope_parameters.end() ? std::nullopt : found->second.theta;
   };
-  c->global_rope_theta =
-      stated("full_attention")
-          .value_or(file.global_rope_theta.value_or(file.rope_theta.value_or(kPublishedTheta)));
+  constexpr std::string_view kNested = "rope_parameters", kDefault = "a default";
+  std::string_view global = kNested, local = kNested;
+  if (const auto theta = stated("full_attention")) {
+    c->global_rope_theta = *theta;
+  } else {
+    global = file.global_rope_theta ? "global_rope_theta"
+             : file.rope_theta      ? "rope_theta"
+                                    : kDefault;
+    c->global_rope_theta =
+        file.global_rope_theta.value_or(file.rope_theta.value_or(kPublishedTheta));
+  }
   if (const auto theta = stated("sliding_attention")) {
     c->local_rope_theta = *theta;
   } else if (file.has_local_rope_theta) {
+    local = "local_rope_theta";
     c->local_rope_theta = file.local_rope_theta.value_or(c->global_rope_theta);
   } else if (c->arm.direction == Direction::bidirectional) {
+    local = kDefault;
     c->local_rope_theta = 10000;
   } else {
+    local = kDefault;
     c->local_rope_theta = kPublishedTheta;
     warnings->push_back(fmt::format(
         "{}: no local_rope_theta; using {} as transformers 4.54 to 4.57 do (version 5: 10000)",
         file.where, kPublishedTheta));
   }
+  c->rope_reason = global == local ? fmt::format("config.json: {}", global)
+                                   : fmt::format("config.json: {} and {}", global, local);
 }
 
 Status resolve_labels(const HfConfig& file, ModelConfig* c) {
@@ -225,6 +238,30 @@ Result<ModelConfig> resolve_config(const HfConfig& file, std::vector<std::string
   resolve_thetas(file, &c, warnings);
   ETTIN_RETURN_IF_ERROR(resolve_labels(file, &c));
   return c;
+}
+
+Status override_thetas(const AskedThetas& asked, ModelConfig* c) {
+  const auto& [global, local] = asked;
+  const auto replace = [&](std::string_view name, const std::optional<double>& theta,
+                           double* value) -> Status {
+    if (!theta) return {};
+    if (!(*theta > 0 && *theta < 1e12)) {
+      return Status(StatusCode::invalid_argument,
+                    fmt::format("{}_rope_theta {} is out of range", name, *theta),
+                    "Ettin has 160000 or 10000");
+    }
+    *value = *theta;
+    return {};
+  };
+  ETTIN_RETURN_IF_ERROR(replace("global", global, &c->global_rope_theta));
+  ETTIN_RETURN_IF_ERROR(replace("local", local, &c->local_rope_theta));
+  if (global && local) {
+    c->rope_reason = "both as asked for";
+  } else if (global || local) {
+    c->rope_reason =
+        fmt::format("{} as asked for; {}", global ? "global" : "local", c->rope_reason);
+  }
+  return {};
 }
 
 Result<ModelConfig> published_config(std::string_view size, Arm arm) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +41,9 @@ struct ModelConfig {
   std::vector<bool> layer_is_global;  // [L]
   double global_rope_theta = 160000;
   double local_rope_theta = 10000;
-  int64_t window_each_side = 64;    // bidirectional local layers: |i - j| <= this
-  int64_t causal_window_keys = 64;  // causal local layers: this many keys, itself included
+  std::string rope_reason = "as released";  // why these two, for people
+  int64_t window_each_side = 64;            // bidirectional local layers: |i - j| <= this
+  int64_t causal_window_keys = 64;          // causal local layers: this many keys, itself included
 
   Pooling classifier_pooling = Pooling::cls;
   int64_t num_labels = 2;
@@ -63,6 +65,15 @@ struct ModelConfig {
 // Applies the rules (defaults per model type, old and new spelling, theta resolution). Remarks that
 // a user should see, such as an assumed theta, are appended to *warnings.
 Result<ModelConfig> resolve_config(const HfConfig& file, std::vector<std::string>* warnings);
+
+// Rope thetas that a user asks for, in place of all others.
+struct AskedThetas {
+  std::optional<double> global, local;
+
+  bool both() const { return global && local; }
+};
+// An error names the one that is out of range.
+Status override_thetas(const AskedThetas& asked, ModelConfig* c);
 
 // The config of a published size, "17m" ... "1b", as released (theta 160000 everywhere).
 Result<ModelConfig> published_config(std::string_view size, Arm arm);

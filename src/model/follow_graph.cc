@@ -37,8 +37,9 @@ Head head_of(const GraphFacts& graph, Head stated) {
   return stated == Head::token_classification ? stated : Head::sequence_classification;
 }
 
-void take_theta(const GraphFacts& graph, bool global, double* theta,
+void take_theta(const GraphFacts& graph, bool global, ModelConfig* config,
                 std::vector<std::string>* warnings) {
+  double* theta = global ? &config->global_rope_theta : &config->local_rope_theta;
   for (const GraphFacts::Layer& layer : graph.layers) {
     if (layer.local == global || !layer.rope_theta) continue;
     if (std::fabs(*layer.rope_theta / *theta - 1) <= kThetaTolerance) return;
@@ -47,6 +48,7 @@ void take_theta(const GraphFacts& graph, bool global, double* theta,
         "{}: the graph turns {} layers by theta {}, config.json says {}; the graph is followed",
         graph.file, global ? "global" : "local", found, *theta));
     *theta = found;
+    config->rope_reason = graph.file + ": the graph";
     return;
   }
 }
@@ -116,8 +118,41 @@ Status follow_graph(const GraphFacts* facts, ModelConfig* config,
     }
     break;
   }
-  take_theta(graph, true, &c.global_rope_theta, warnings);
-  take_theta(graph, false, &c.local_rope_theta, warnings);
+  take_theta(graph, true, &c, warnings);
+  take_theta(graph, false, &c, warnings);
+  return {};
+}
+
+Status follow_graph(const GraphFacts* graph, ModelConfig* config, Json* json,
+                    std::vector<std::string>* warnings) {
+  if (graph == nullptr) return {};
+  const ModelConfig before = *config;
+  ETTIN_RETURN_IF_ERROR(follow_graph(graph, config, warnings));
+  Json& out = *json;
+  out.erase("transformers.js_config");  // of the ONNX files
+  const ModelConfig& c = *config;
+  const bool causal = c.arm.direction == Direction::causal;
+  if (c.head != before.head) {
+    out["architectures"] = {
+        c.head == Head::none ? (causal ? "ModernBertDecoderModel" : "ModernBertModel")
+                             : (causal ? "ModernBertDecoderForCausalLM" : "ModernBertForMaskedLM")};
+  }
+  if (c.layer_is_global != before.layer_is_global) {
+    out["layer_types"] = Json::array();
+    for (const bool global : c.layer_is_global) {
+      out["layer_types"].push_back(global ? "full_attention" : "sliding_attention");
+    }
+  }
+  if (c.window_each_side != before.window_each_side) {
+    out.erase("sliding_window");
+    out["local_attention"] = 2 * (causal ? c.causal_window_keys : c.window_each_side);
+  }
+  if (c.global_rope_theta != before.global_rope_theta ||
+      c.local_rope_theta != before.local_rope_theta) {
+    out.erase("rope_parameters");
+    out["global_rope_theta"] = c.global_rope_theta;
+    out["local_rope_theta"] = c.local_rope_theta;
+  }
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "formats/graph_facts.h"
 #include "model/config.h"
 
@@ -14,6 +15,10 @@ namespace ettin {
 // what the file computes; where config.json says otherwise a remark is appended to *warnings.
 // nullptr changes nothing.
 Status follow_graph(const GraphFacts* graph, ModelConfig* config,
+                    std::vector<std::string>* warnings);
+
+// The same, and what was taken from the graph is written into *json, a config.json to be.
+Status follow_graph(const GraphFacts* graph, ModelConfig* config, Json* json,
                     std::vector<std::string>* warnings);
 
 }  // namespace ettin

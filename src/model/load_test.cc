@@ -272,13 +272,13 @@ TEST(ChooseFormat, RefusesRowsTooLongForIntegerSums) {
     FoundTensor found;
     found.blocks.emplace_back(&tensor);
     for (const WeightFormat format : {WeightFormat::q8, WeightFormat::q4}) {
-      const auto chosen = choose_format(found, format, false, source);
+      const auto chosen = choose_format(found, format, {}, source);
       EXPECT_EQ(chosen.ok(), fits) << length;
       if (!fits) {
         EXPECT_NE(chosen.status().message().find("131073 input features"), std::string::npos);
       }
     }
-    EXPECT_TRUE(choose_format(found, WeightFormat::bf16, false, source).ok());
+    EXPECT_TRUE(choose_format(found, WeightFormat::bf16, {}, source).ok());
   }
 }
 

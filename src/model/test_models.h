@@ -87,6 +87,34 @@ struct TinyWeights {
   }
 };
 
+// The weights as a trainer saves them: "model.bert.encoder.layers." and so on, lm_head.* of a
+// decoder. `config`: see composer_pickle().
+inline std::string composer_file(const ModelConfig& config, const TinyWeights& weights,
+                                 std::string_view own_config = "}") {
+  std::vector<SavedTensor> saved;
+  std::vector<std::string> storages;
+  for (size_t i = 0; i < weights.shapes.size(); ++i) {
+    SavedTensor& t = saved.emplace_back();
+    std::string name = weights.shapes[i].first;
+    if (name.starts_with("model.layers.")) {
+      name = "bert.encoder." + name.substr(6);
+    } else if (name.starts_with("model.")) {
+      name = "bert." + name.substr(6);
+    } else if (config.arm == kDecoder && name.starts_with("head.")) {
+      name = "lm_" + name;
+    }
+    t.name = "model." + name;
+    t.key = std::to_string(i);
+    t.elements = static_cast<int64_t>(weights.values[i].size());
+    t.shape.clear();
+    for (const uint64_t d : weights.shapes[i].second) t.shape.push_back(static_cast<int64_t>(d));
+    t.strides = t.shape.size() == 2 ? std::vector<int64_t>{t.shape[1], 1} : std::vector<int64_t>{1};
+    storages.emplace_back(reinterpret_cast<const char*>(weights.values[i].data()),
+                          weights.values[i].size() * sizeof(float));
+  }
+  return make_zip(torch_items(composer_pickle(saved, "", own_config), storages));
+}
+
 inline Network tiny_network(const ModelConfig& config, std::shared_ptr<const Backend> backend,
                             uint64_t seed = 1) {
   const TinyWeights weights(config, seed);

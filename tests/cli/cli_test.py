@@ -11,14 +11,15 @@ os.environ["CLI_TEST_PROGRAM"] = str(pathlib.Path(sys.argv.pop(1)).resolve())
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.dont_write_bytecode = True
 
-import compare  # noqa: E402  the program's path must be known before
+import checkpoints  # noqa: E402  the program's path must be known before
+import compare  # noqa: E402
 import convert  # noqa: E402
 import program  # noqa: E402
 import quantize  # noqa: E402
 import tasks  # noqa: E402
 import tools  # noqa: E402
 
-MODULES = (tasks, tools, quantize, convert, compare, program)
+MODULES = (tasks, tools, quantize, convert, compare, checkpoints, program)
 
 
 def load_tests(loader, *_):

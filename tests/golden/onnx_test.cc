@@ -10,7 +10,7 @@
 #include "ettin/ettin.h"
 #include "formats/onnx/onnx_file.h"
 #include "golden.h"
-#include "model/model_folder.h"
+#include "infer/locate_model.h"
 #include "onnx_mutants.h"
 
 namespace ettin {
@@ -50,7 +50,7 @@ class OnnxFixture : public testing::TestWithParam<Fixture> {
 
   ModelFolder must_read() {
     std::vector<std::string> warnings;
-    Result<ModelFolder> folder = read_model_folder(dir_.path(), &warnings, GetParam().dtype);
+    Result<ModelFolder> folder = open_model_folder(dir_.path(), &warnings, GetParam().dtype);
     EXPECT_TRUE(folder.ok()) << folder.status().to_string();
     EXPECT_EQ(warnings, std::vector<std::string>());
     return folder.ok() ? *std::move(folder) : ModelFolder();
@@ -254,7 +254,7 @@ TEST_P(OnnxFixture, MutantsAreRead) {
     dir.write("config.json", test::slurp(source_ + "/config.json"));
     dir.write("onnx/model.onnx", test::OnnxMutant(*file, kinds[kind], kind).write());
     std::vector<std::string> warnings;
-    const Result<ModelFolder> folder = read_model_folder(dir.path(), &warnings);
+    const Result<ModelFolder> folder = open_model_folder(dir.path(), &warnings);
     ASSERT_TRUE(folder.ok()) << "kind " << kind << ": " << folder.status().to_string();
     EXPECT_EQ(warnings, std::vector<std::string>()) << "kind " << kind;
     EXPECT_EQ(hash_of(*folder), facts_["dequantised_weights_sha256"].get<std::string>())

@@ -69,6 +69,37 @@ class Pull(HubCase):
         error = self.refused(3, "pull", f"{NAME}@step7")
         self.assertIn("step7", error["message"])
 
+    def rope(self, model, *more):
+        report, = self.answers("inspect", model, *more, env=self.env)
+        return report["rope"], " ".join(report["warnings"])
+
+    def test_rope_thetas_of_a_revision(self):
+        repository = self.hub.repositories[NAME]
+        repository.revisions["step590532"] = repository.commit
+        before, _ = self.rope(NAME)
+        self.assertEqual((before["global_theta"], before["local_theta"]), (160000, 160000))
+        self.assertIn("config.json", before["reason"])
+        trained = {"global_theta": 10000, "local_theta": 10000,
+                   "reason": "revision step590532: pre-training"}
+        after, warnings = self.rope(f"{NAME}@step590532")
+        self.assertEqual(after, trained)
+        self.assertIn("160000/160000", warnings)   # of config.json
+        self.assertEqual(self.rope(NAME)[0], trained)   # the weights are those of one commit
+        asked, _ = self.rope(f"{NAME}@step590532", "--local-rope-theta", 5)
+        self.assertEqual((asked["global_theta"], asked["local_theta"]), (10000, 5))
+        out = self.folder / "out"
+        self.ok("convert", f"{NAME}@step590532", out, env=self.env)
+        config = json.loads((out / "config.json").read_text())
+        self.assertEqual((config["global_rope_theta"], config["local_rope_theta"]), (10000, 10000))
+        # The rule is that of Ettin's own training, and of its cross-objective models another.
+        for name, theta, reason in (("someone/ettin-decoder-32m", 160000, "config.json"),
+                                    ("jhu-clsp/ettin-dec-from-enc-32m", 160000, "cross-objective")):
+            other = self.hub.repositories[name] = Repository(seedling("decoder"))
+            other.revisions["step100"] = other.commit
+            rope, _ = self.rope(f"{name}@step100")
+            self.assertEqual(rope["global_theta"], theta)
+            self.assertIn(reason, rope["reason"])
+
     def test_cross_objective_names(self):
         self.hub.repositories["jhu-clsp/ettin-dec-from-enc-150m"] = Repository(seedling("decoder"))
         pulled = self.pull("ettin-decoder-from-encoder-150m")

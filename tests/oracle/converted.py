@@ -14,7 +14,7 @@ KIND = {False: "encoder", True: "decoder"}
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def _load(head, folder, dtype, problems, what):
+def load(head, folder, dtype, problems, what):
     model, info = getattr(transformers, head).from_pretrained(folder, dtype=dtype,
                                                               output_loading_info=True)
     wrong = {key: value for key, value in info.items() if value}
@@ -23,7 +23,7 @@ def _load(head, folder, dtype, problems, what):
     return model.eval()
 
 
-def _compare(expected, found, problems, what):
+def compare(expected, found, problems, what):
     if expected.keys() != found.keys():
         problems.append(f"{what}: other tensors: {sorted(expected.keys() ^ found.keys())[:4]}")
         return
@@ -47,22 +47,22 @@ def check(case, folder, program, problems):
 
     try:
         for name, dtype in DTYPES.items():
-            original = _load(case.head, folder, dtype, problems, "original")
+            original = load(case.head, folder, dtype, problems, "original")
             for shards in ("5GB", "100KB"):
                 what = f"converted to {name}, shards of {shards}"
                 if convert(folder, copy, "--dtype", name, "--shard-size", shards):
-                    model = _load(case.head, copy, dtype, problems, what)
-                    _compare(original.state_dict(), model.state_dict(), problems, what)
+                    model = load(case.head, copy, dtype, problems, what)
+                    compare(original.state_dict(), model.state_dict(), problems, what)
         if case.head not in OTHER:
             return
         causal = cases.is_decoder(case.head)
         if not convert(folder, start, "--dtype", "fp32", "--as", KIND[not causal]):
             return
-        _load(OTHER[case.head], start, torch.float32, problems, "as the other kind")
+        load(OTHER[case.head], start, torch.float32, problems, "as the other kind")
         if convert(start, copy, "--as", KIND[causal]):
-            original = _load(case.head, folder, torch.float32, problems, "original")
-            model = _load(case.head, copy, torch.float32, problems, "there and back")
-            _compare(original.state_dict(), model.state_dict(), problems, "there and back")
+            original = load(case.head, folder, torch.float32, problems, "original")
+            model = load(case.head, copy, torch.float32, problems, "there and back")
+            compare(original.state_dict(), model.state_dict(), problems, "there and back")
     finally:
         for made in (copy, start):
             shutil.rmtree(made, ignore_errors=True)

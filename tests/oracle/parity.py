@@ -21,6 +21,7 @@ import converted
 import engine
 import hub
 import report
+import trained
 
 
 def sequences(case, lengths):
@@ -128,6 +129,7 @@ def run_case(case, work, ettin, tokenizer_json):
             compare_fill_mask(case, folder, ettin, tokenizer_json, row)
         if not case.shape.published:
             converted.check(case, folder, ettin.program, row["problems"])
+            trained.check(case, folder, ettin.program, row["problems"])
     except engine.EngineError as error:
         row["problems"].append(f"ettin: {error}")
     if not row["problems"]:

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "infer/generation_config.h"
+#include "infer/locate_model.h"
 #include "infer/new_folder.h"
 #include "infer/onnx/graph.h"
 #include "infer/onnx/prompt_template.h"
@@ -82,9 +83,8 @@ Result<OnnxFile> write_model(const ModelFolder& source, const std::string& folde
 }
 
 // Browsers fetch the data themselves, so the config must say that there is some.
-Status write_config(const std::string& from, const std::string& to, const ModelConfig& config,
+Status write_config(Json json, const std::string& to, const ModelConfig& config,
                     const std::vector<OnnxFile>& files) {
-  ETTIN_ASSIGN_OR_RETURN(Json json, parse_json_file(join_path(from, "config.json")));
   if (json.erase("quantization_config") > 0) {
     json[json.contains("dtype") ? "dtype" : "torch_dtype"] = "float32";
   }
@@ -103,8 +103,14 @@ Status write_config(const std::string& from, const std::string& to, const ModelC
 Result<std::vector<OnnxFile>> export_onnx(const std::string& from, const std::string& to,
                                           const OnnxExportOptions& options,
                                           std::vector<std::string>* warnings) {
-  ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(from, to, options.force));
-  ETTIN_ASSIGN_OR_RETURN(const ModelFolder source, read_model_folder(from, warnings));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFiles located, locate_model(from));
+  if (!located.checkpoint.empty()) {
+    return Status(StatusCode::unsupported,
+                  fmt::format("{}: a training checkpoint is not written as ONNX at once", from),
+                  "convert it to a folder first, and that to ONNX");
+  }
+  ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(located.directory, to, options.force));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFolder source, read_model_folder(located, warnings));
   ETTIN_RETURN_IF_ERROR(check_levels(source.plan, source.source));
   ETTIN_ASSIGN_OR_RETURN(const std::vector<OnnxFormat> formats,
                          choose_formats(source, options, warnings));
@@ -124,7 +130,7 @@ Result<std::vector<OnnxFile>> export_onnx(const std::string& from, const std::st
                            write_model(source, folder.path(), format, options.style));
     files.push_back(std::move(file));
   }
-  ETTIN_RETURN_IF_ERROR(write_config(from, folder.path(), source.config, files));
+  ETTIN_RETURN_IF_ERROR(write_config(source.settings, folder.path(), source.config, files));
   ETTIN_RETURN_IF_ERROR(folder.move_to_target());
   return files;
 }
