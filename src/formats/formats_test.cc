@@ -130,13 +130,20 @@ TEST(TensorSource, JoinsShardsAndPrefersSafetensors) {
             StatusCode::unsupported);
 }
 
-TEST(TensorSource, OnnxFilesAloneAreNamed) {
+TEST(TensorSource, DtypeChoosesAmongOnnxFiles) {
   TempDir directory;
-  ASSERT_EQ(::mkdir((directory.path() + "/onnx").c_str(), 0700), 0);
-  const auto source = TensorSource::open(directory.path());
-  ASSERT_FALSE(source.ok());
-  EXPECT_EQ(source.status().code(), StatusCode::unsupported);
-  EXPECT_NE(source.status().message().find("ONNX"), std::string::npos);
+  EXPECT_FALSE(TensorSource::has_weights(directory.path()));
+  directory.write("onnx/model_q4.onnx", "no graph");
+  directory.write("onnx/other.onnx", "no graph");
+  EXPECT_TRUE(TensorSource::has_weights(directory.path()));
+  const auto absent = TensorSource::open(directory.path(), "fp16");
+  EXPECT_EQ(absent.status().code(), StatusCode::not_found);
+  EXPECT_NE(absent.status().hint().find("it has q4"), std::string::npos);
+  for (const char* dtype : {"q4", "auto"}) {
+    const auto damaged = TensorSource::open(directory.path(), dtype);
+    EXPECT_EQ(damaged.status().code(), StatusCode::bad_data);
+    EXPECT_NE(damaged.status().message().find("model_q4.onnx"), std::string::npos);
+  }
 }
 
 TEST(TensorSource, ShardLinksMustStayInside) {

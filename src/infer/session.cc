@@ -139,7 +139,7 @@ Result<EmbeddingModule> pack_module(const SentenceModule& m, int64_t width,
                            module_tensor(m, "linear.weight", {out, in}));
     MatrixSource source{{weight}, {}};
     // What other tools' formats are is not for matrices that they did not store.
-    if (!format_from_name(format_name(backend.format()))) source.format = WeightFormat::f32;
+    if (backend.format() > WeightFormat::q4) source.format = WeightFormat::f32;
     if (m.bias) {
       ETTIN_ASSIGN_OR_RETURN(const StoredTensor* const bias,
                              module_tensor(m, "linear.bias", {out}));

@@ -172,7 +172,7 @@ class Finder {
                    std::vector<StoredMatrix>* blocks) {
     const std::string name = base + ".weight";
     const StoredTensor* t = source_.find(name);
-    if (t == nullptr || t->floating()) {
+    if (t == nullptr || t->floating() || (t->dtype != Dtype::i8 && t->dtype != Dtype::u8)) {
       if (const StoredTensor* floating = take(name, {rows, cols})) blocks->emplace_back(floating);
       return;
     }

@@ -18,12 +18,14 @@ Result<WeightFormat> stored_format(const ModelConfig& config, const TensorSource
   std::vector<std::string> warnings;
   ETTIN_ASSIGN_OR_RETURN(const std::vector<FoundTensor> plan,
                          find_tensors(config, source, options, &warnings));
+  LoadOptions as_it_is = options;
+  as_it_is.as_stored = true;
   WeightFormat narrowest = WeightFormat::f32;
   for (const FoundTensor& found : plan) {
     if (!found.spec.name.starts_with("layers.")) continue;
     if (found.blocks.empty()) continue;
     ETTIN_ASSIGN_OR_RETURN(const WeightFormat format,
-                           choose_format(found, WeightFormat::f32, options, source));
+                           choose_format(found, WeightFormat::f32, as_it_is, source));
     narrowest = std::max(narrowest, format);
   }
   return narrowest;
