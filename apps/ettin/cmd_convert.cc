@@ -152,6 +152,7 @@ class Convert : public Command {
     if (shard_size_ != kShardSize) return only_for("--shard-size", "safetensors");
     OnnxExportOptions options;
     ETTIN_ASSIGN_OR_RETURN(options.formats, parse_onnx_formats(dtype_));
+    options.thetas = {model_.global_rope_theta, model_.local_rope_theta};
     options.style = style_ == "portable" ? OnnxStyle::portable : OnnxStyle::fused;
     options.force = force_;
     std::vector<std::string> warnings;

@@ -256,8 +256,10 @@ Result<std::shared_ptr<const Session>> Session::load(const std::string& path,
   if (options.load_weights) {
     ETTIN_ASSIGN_OR_RETURN(source, open_weights(files, &settings));
     ETTIN_RETURN_IF_ERROR(follow_graph(source->graph(), &config, &session->warnings_));
-    ETTIN_RETURN_IF_ERROR(override_thetas(thetas, &config));
-    ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
+    if (source->graph() != nullptr) {  // what was asked for has the last word
+      ETTIN_RETURN_IF_ERROR(override_thetas(thetas, &config));
+      ETTIN_RETURN_IF_ERROR(apply_options(options, &config));
+    }
     // The dtype has chosen one of the ONNX files, which is computed as it is.
     if (source->graph() != nullptr && files.onnx.empty() && is_onnx_dtype(options.dtype)) {
       compute.dtype = "auto";

@@ -18,7 +18,9 @@ Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::
   ETTIN_ASSIGN_OR_RETURN(folder.source, open_weights(files, &settings));
   ETTIN_RETURN_IF_ERROR(
       follow_graph(folder.source.graph(), &folder.config, &folder.settings, warnings));
-  ETTIN_RETURN_IF_ERROR(override_thetas(asked, &folder.config));
+  if (folder.source.graph() != nullptr) {
+    ETTIN_RETURN_IF_ERROR(override_thetas(asked, &folder.config));
+  }
   ETTIN_ASSIGN_OR_RETURN(folder.plan, find_tensors(folder.config, folder.source, load, warnings));
   ETTIN_RETURN_IF_ERROR(check_levels(folder.plan, folder.source));
   return folder;

@@ -14,12 +14,14 @@ sys.dont_write_bytecode = True
 import checkpoints  # noqa: E402  the program's path must be known before
 import compare  # noqa: E402
 import convert  # noqa: E402
+import onnx_files  # noqa: E402
 import program  # noqa: E402
 import quantize  # noqa: E402
 import tasks  # noqa: E402
 import tools  # noqa: E402
 
-MODULES = (tasks, tools, quantize, convert, compare, checkpoints, program)
+MODULES = (tasks, tools, quantize, convert, onnx_files, compare, checkpoints,
+           program)
 
 
 def load_tests(loader, *_):

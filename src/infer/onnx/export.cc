@@ -110,7 +110,8 @@ Result<std::vector<OnnxFile>> export_onnx(const std::string& from, const std::st
                   "convert it to a folder first, and that to ONNX");
   }
   ETTIN_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::create(located.directory, to, options.force));
-  ETTIN_ASSIGN_OR_RETURN(const ModelFolder source, read_model_folder(located, warnings));
+  ETTIN_ASSIGN_OR_RETURN(const ModelFolder source,
+                         read_model_folder(located, warnings, options.thetas));
   ETTIN_RETURN_IF_ERROR(check_levels(source.plan, source.source));
   ETTIN_ASSIGN_OR_RETURN(const std::vector<OnnxFormat> formats,
                          choose_formats(source, options, warnings));

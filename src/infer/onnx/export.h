@@ -6,12 +6,14 @@
 
 #include "ettin/status.h"
 #include "infer/onnx/format.h"
+#include "model/config.h"
 
 namespace ettin {
 
 struct OnnxExportOptions {
   std::vector<OnnxFormat> formats;  // empty: every one that the model's own format can give
   OnnxStyle style = OnnxStyle::fused;
+  AskedThetas thetas;  // in place of the source's own
   bool force = false;  // replace a model folder that is at the target
 };
 
