@@ -20,9 +20,9 @@ from harness import ROOT, CliTest
 SUFFIX = {"fp32": "", "fp16": "_fp16", "q8": "_quantized", "q4": "_q4", "q4f16": "_q4f16"}
 STYLES = ("fused", "portable")
 # Largest difference over largest magnitude. fp32: as against transformers (tests/oracle). fp16: a
-# value is off by 2^-11 of itself; scores of order 8 make 2^-8 of that in an attention's shares, and
-# layers and the few labels of a classifier as much again.
-BOUND = {"fp32": 1e-5, "fp16": 2 ** -7}
+# value is off by 2^-11 of itself; scores of order 8 make 2^-8 of that in an attention's shares;
+# 3.6e-3 is the most that was seen, in the few labels of a classifier.
+BOUND = {"fp32": 1e-5, "fp16": 5e-3}
 BOUND["q4"], BOUND["q4f16"] = BOUND["fp32"], BOUND["fp16"]
 SHARED = ROOT.parent / "shared" / "models"
 PAD = 318
