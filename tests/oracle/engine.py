@@ -19,6 +19,8 @@ class Engine:
 
     def _run(self, folder, sequences, *options):
         text = "".join(" ".join(map(str, ids)) + "\n" for ids in sequences)
+        if "--dtype" not in options:   # what is stored as bf16 would be computed in bf16
+            options = (*options, "--dtype", "fp32")
         done = subprocess.run(
             [self.probe, "--model", str(folder), "--threads", self.threads, *options],
             input=text, text=True, capture_output=True, timeout=1800)
