@@ -261,6 +261,8 @@ class Importer {
   Status attention(std::span<const std::string_view> outputs) {
     const AttentionFacts found = find_attention(graph_, &constants_, sites_, outputs);
     GraphFacts& facts = out_.facts;
+    masked_ = masked_ || found.masked;
+    causal_mask_ = causal_mask_ || found.causal;
     facts.layers.push_back({found.local, found.window_left, found.rope_theta});
     std::optional<int64_t> heads = found.heads;
     if (!heads && found.head_dim && hidden_ % *found.head_dim == 0) {
@@ -348,9 +350,8 @@ class Importer {
           node.integer("unidirectional", 0) == 1 || node.integer("is_causal", 0) == 1) {
         return true;
       }
-      if (node.op == "MultiHeadAttention") return false;
     }
-    return std::nullopt;
+    return masked_ ? std::optional(causal_mask_) : std::nullopt;
   }
 
   const Graph& graph_;
@@ -358,6 +359,7 @@ class Importer {
   Sites sites_;
   size_t next_ = 0;  // of sites_.linears
   int64_t hidden_ = 0;
+  bool masked_ = false, causal_mask_ = false;
   Imported out_;
 };
 

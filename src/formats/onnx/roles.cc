@@ -165,26 +165,43 @@ class AttentionReader {
 
   // A local layer's mask compares distances with a constant; a global one's does not.
   void mask(std::string_view value) {
+    if (value.empty()) return;
+    facts_.masked = true;
     walk_backward(graph_, value, [&](const Node& node) {
       if (flows(node.outputs[0])) return false;
       const bool less = is_one_of(node.op, {"Less", "LessOrEqual"});
       const bool greater = is_one_of(node.op, {"Greater", "GreaterOrEqual"});
       if ((less || greater) && node.inputs.size() == 2) {
-        const bool strict = is_one_of(node.op, {"Less", "Greater"});
-        for (const std::string_view input : node.inputs) {
-          if (const auto limit = constants_.scalar(input)) {
-            // Visible when below the limit, or masked when above it.
-            window(*limit, less ? strict : !strict);
-          } else if (const Node* sum = graph_.producer(strip(graph_, input));
-                     sum != nullptr && is_one_of(sum->op, {"Add", "Sub"})) {
-            for (const std::string_view term : sum->inputs) {
-              if (const auto offset = constants_.scalar(term)) window(*offset, strict);
-            }
-          }
-        }
+        compare(node, less);
       }
       return true;
     });
+  }
+
+  // One comparison of a mask: distances with a limit, positions with shifted positions, or, of a
+  // causal mask, positions with positions or their difference with 0.
+  void compare(const Node& node, bool less) {
+    const bool strict = is_one_of(node.op, {"Less", "Greater"});
+    for (size_t i = 0; i < 2; ++i) {
+      const auto limit = constants_.scalar(node.inputs[i]);
+      if (!limit) continue;
+      const Node* other = graph_.producer(strip(graph_, node.inputs[1 - i]));
+      if (*limit == 0 && other != nullptr && other->op == "Sub") facts_.causal = true;
+      // Visible when below the limit, or masked when above it.
+      return window(*limit, less ? strict : !strict);
+    }
+    bool shifted = false;
+    for (const std::string_view input : node.inputs) {
+      const Node* sum = graph_.producer(strip(graph_, input));
+      if (sum == nullptr || !is_one_of(sum->op, {"Add", "Sub"})) continue;
+      for (const std::string_view term : sum->inputs) {
+        const auto offset = constants_.scalar(term);
+        if (!offset || std::fabs(*offset) < 2) continue;
+        shifted = true;
+        window(*offset, strict);
+      }
+    }
+    if (!shifted) facts_.causal = true;
   }
 
   void window(double limit, bool strict) {
@@ -223,8 +240,21 @@ std::optional<Part> find_part(const Graph& graph, Constants* constants, std::str
 
 std::optional<std::string_view> find_activation(const Graph& graph, Constants* constants,
                                                 std::string_view value) {
+  // In the order of the nodes: whatever is made of the value and of constants alone.
+  std::set<std::string_view> derived = {value};
+  std::set<size_t> pending;
+  const auto add_uses = [&](std::string_view v) {
+    for (const Use& use : graph.uses(v)) pending.insert(use.node);
+  };
+  add_uses(value);
   std::optional<std::string_view> found;
-  walk_forward(graph, value, [&](const Node& node, size_t input) {
+  while (!pending.empty() && !found) {
+    const Node& node = graph.node(*pending.begin());
+    pending.erase(pending.begin());
+    const bool own = std::all_of(node.inputs.begin(), node.inputs.end(), [&](std::string_view v) {
+      return v.empty() || derived.contains(v) || constants->find(v) != nullptr;
+    });
+    if (!own) continue;
     if (node.op == "Gelu" || node.op == "BiasGelu") {
       const Attribute* approximate = node.find("approximate");
       found = approximate != nullptr && approximate->s == "tanh" ? "gelu_tanh" : "gelu";
@@ -232,12 +262,12 @@ std::optional<std::string_view> find_activation(const Graph& graph, Constants* c
     if (node.op == "FastGelu" || node.op == "Tanh") found = "gelu_tanh";
     if (node.op == "Erf") found = "gelu";
     if (node.op == "Relu") found = "relu";
-    if (node.op == "Sigmoid" && !found) found = "silu";
-    if (is_one_of(node.op, {"Cast", "Identity", "Reshape", "Pow"})) return true;
-    // Times, plus or divided by a constant; for tanh also by powers of itself.
-    return is_one_of(node.op, {"Mul", "Div", "Add"}) && node.inputs.size() == 2 &&
-           constants->find(node.inputs[1 - input]) != nullptr;
-  });
+    if (node.op == "Sigmoid") found = "silu";
+    if (!is_one_of(node.op, {"Cast", "Identity", "Reshape", "Pow", "Mul", "Div", "Add"})) continue;
+    for (const std::string_view output : node.outputs) {
+      if (derived.insert(output).second) add_uses(output);
+    }
+  }
   return found;
 }
 

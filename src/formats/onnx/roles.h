@@ -25,6 +25,8 @@ std::vector<std::string_view> find_halves(const Graph& graph, Constants* constan
 
 // How one layer attends. What the graph does not show is left out.
 struct AttentionFacts {
+  bool masked = false;  // a mask was found
+  bool causal = false;  // and it hides later positions
   bool local = false;
   std::optional<int64_t> window_left;  // of a local layer: keys before the query that it sees
   std::optional<double> rope_theta;

@@ -1,7 +1,6 @@
 #include "formats/onnx/sites.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -10,24 +9,23 @@ namespace ettin::onnx {
 namespace {
 
 // Operators that an Ettin graph may consist of; any other is refused by name.
-constexpr std::array<std::string_view, 71> kKnown = {
-    "Abs", "Add", "And", "Attention", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape",
-    "Cos", "CumSum", "DequantizeLinear", "Div", "DynamicQuantizeLinear", "Equal", "Erf", "Expand",
-    "Flatten", "Gather", "GatherND", "Gelu", "Gemm", "Greater", "GreaterOrEqual", "Identity",
-    "IsNaN", "LayerNormalization", "Less", "LessOrEqual", "MatMul", "MatMulInteger", "Max", "Min",
-    "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range", "ReduceMax", "ReduceMean",
-    "ReduceSum", "Relu", "Reshape", "RotaryEmbedding", "ScatterND", "Shape", "Sigmoid", "Sin",
-    "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Trilu",
-    "Unsqueeze", "Where",
+constexpr std::string_view kKnown[] = {
+    "Abs", "Add", "And", "ArgMax", "Attention", "Cast", "Clip", "Concat", "Constant",
+    "ConstantOfShape", "Cos", "CumSum", "DequantizeLinear", "Div", "DynamicQuantizeLinear", "Equal",
+    "Erf", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Gelu", "Gemm", "Greater",
+    "GreaterOrEqual", "Identity", "IsNaN", "LayerNormalization", "Less", "LessOrEqual", "MatMul",
+    "MatMulInteger", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range",
+    "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "RotaryEmbedding",
+    "ScatterND", "Shape", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub",
+    "Tanh", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where",
     // com.microsoft
     "BiasGelu", "DynamicQuantizeMatMul", "FastGelu", "FusedMatMul", "GatherBlockQuantized",
-    "GroupQueryAttention", "MatMulIntegerToFloat", "MatMulNBits", "MultiHeadAttention"};
-constexpr std::string_view kMoreKnown[] = {"SkipLayerNormalization", "QuickGelu"};
+    "GroupQueryAttention", "MatMulIntegerToFloat", "MatMulNBits", "MultiHeadAttention", "QuickGelu",
+    "SkipLayerNormalization"};
 
 bool is_known(const Node& node) {
   if (!node.domain.empty() && node.domain != "com.microsoft") return false;
-  return std::find(kKnown.begin(), kKnown.end(), node.op) != kKnown.end() ||
-         std::find(std::begin(kMoreKnown), std::end(kMoreKnown), node.op) != std::end(kMoreKnown);
+  return std::find(std::begin(kKnown), std::end(kKnown), node.op) != std::end(kKnown);
 }
 
 class Finder {
