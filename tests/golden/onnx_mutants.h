@@ -20,6 +20,7 @@ struct MutantOptions {
   bool reorder = false;         // nodes in another topological order, initialisers shuffled
   bool transpose = false;       // constant right factors of MatMul behind a Transpose
   bool zero_biases = false;     // explicit zero betas of LayerNormalization
+  bool typed = false;           // fp32 in float_data, not in raw_data
   bool constant_nodes = false;  // small initialisers become Constant nodes
 };
 
@@ -91,7 +92,8 @@ class OnnxMutant {
     for (const int64_t d : dims) w.varint(1, static_cast<uint64_t>(d));
     w.varint(2, static_cast<uint64_t>(t.type));
     w.bytes(8, name(t.name));
-    w.bytes(9, {reinterpret_cast<const char*>(data.data()), data.size()});
+    const bool floats = options_.typed && t.type == onnx::Type::f32;
+    w.bytes(floats ? 4 : 9, {reinterpret_cast<const char*>(data.data()), data.size()});
     return w.text();
   }
 

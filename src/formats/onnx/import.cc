@@ -32,13 +32,20 @@ Dtype stored_dtype(NumberKind kind) {
   }
 }
 
-StoredTensor matrix_tensor(std::string name, const AffineMatrix& m) {
+// Elements of typed fields lie in memory of the reader's own.
+bool lies_in_a_file(const OnnxFile& file, Bytes bytes) {
+  return std::any_of(file.maps.begin(), file.maps.end(), [&](Bytes map) {
+    return bytes.data() >= map.data() && bytes.data() + bytes.size() <= map.data() + map.size();
+  });
+}
+
+StoredTensor matrix_tensor(std::string name, const AffineMatrix& m, const OnnxFile& file) {
   StoredTensor t;
   t.name = std::move(name);
   t.dtype = stored_dtype(m.values.kind);
   t.shape = {static_cast<uint64_t>(m.rows), static_cast<uint64_t>(m.columns)};
   t.bytes = m.values.bytes;
-  t.mapped = true;
+  t.mapped = lies_in_a_file(file, t.bytes);
   const int64_t size = number_bits(m.values.kind) / 8;
   if (!m.quantized() && m.values.column_stride == 1 && m.values.row_stride == m.columns) {
     t.bytes = t.bytes.subspan(static_cast<size_t>(m.values.first * size),
@@ -123,7 +130,7 @@ class Importer {
   }
 
   void add_matrix(const std::string& base, const AffineMatrix& m) {
-    out_.tensors.push_back(matrix_tensor(base + ".weight", m));
+    out_.tensors.push_back(matrix_tensor(base + ".weight", m, graph_.file()));
   }
 
   void add(const std::string& base, const LinearSite& s) {

@@ -217,6 +217,7 @@ Result<OnnxFile> read_onnx_file(const std::string& path) {
   file.path = path;
   file.files.push_back(path);
   file.owners.push_back(map);
+  file.maps.push_back(map->bytes());
   const Status status = Parser(&file).model(map->bytes());
   if (!status.ok()) return status.with_context(path);
   return file;

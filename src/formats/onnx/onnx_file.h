@@ -37,8 +37,7 @@ struct Tensor {
   std::string_view name;
   Type type = Type::f32;
   std::vector<int64_t> dims;
-  Bytes data;           // exactly what the dims need, little-endian
-  bool mapped = false;  // from a file, not from typed fields
+  Bytes data;  // exactly what the dims need, little-endian
 
   int64_t element_count() const;
 };
@@ -82,6 +81,7 @@ struct OnnxFile {
   std::vector<GraphInput> inputs;
   std::vector<std::string_view> outputs;
   std::vector<std::string> files;                   // the file, then its external data
+  std::vector<Bytes> maps;                          // all of each
   std::vector<std::shared_ptr<const void>> owners;  // of everything that is viewed
 };
 

@@ -151,7 +151,6 @@ Status TensorReader::fill(int64_t type, const std::optional<Bytes>& raw,
   }
   if (external != nullptr) {
     ETTIN_ASSIGN_OR_RETURN(out->data, external_data(*external, needed));
-    out->mapped = true;
     return {};
   }
   if (!typed.empty()) return typed_data(typed, *count, out);
@@ -161,7 +160,6 @@ Status TensorReader::fill(int64_t type, const std::optional<Bytes>& raw,
                            needed));
   }
   out->data = bytes;
-  out->mapped = true;
   return {};
 }
 
@@ -197,6 +195,7 @@ Result<Bytes> TensorReader::data_file(std::string_view location) {
   data_files_.emplace(location, map->bytes());
   out_.files.push_back(path);
   out_.owners.push_back(map);
+  out_.maps.push_back(map->bytes());
   return map->bytes();
 }
 
