@@ -42,6 +42,8 @@ void take_theta(const GraphFacts& graph, bool global, ModelConfig* config,
   double* theta = global ? &config->global_rope_theta : &config->local_rope_theta;
   for (const GraphFacts::Layer& layer : graph.layers) {
     if (layer.local == global || !layer.rope_theta) continue;
+    if (!(*layer.rope_theta > 1 && *layer.rope_theta < 1e12))
+      continue;  // a table of something else
     if (std::fabs(*layer.rope_theta / *theta - 1) <= kThetaTolerance) return;
     const double found = std::round(*layer.rope_theta);
     warnings->push_back(fmt::format(

@@ -66,7 +66,8 @@ WeightFormat StoredMatrix::format() const {
   if (quantized()) return values->dtype == Dtype::i8 ? WeightFormat::q8 : WeightFormat::q4;
   if (values->affine != nullptr && values->affine->quantized()) {
     const AffineMatrix& m = *values->affine;
-    const bool bytes = number_bits(m.values.kind) == 8;
+    const bool bytes =
+        number_bits(m.values.kind) == 8 && (m.zeros.bytes.empty() || is_integer(m.zeros.kind));
     return m.rounds_activations && bytes && m.one_block() ? WeightFormat::int8
                                                           : WeightFormat::weight_only;
   }

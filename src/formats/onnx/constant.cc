@@ -9,6 +9,7 @@
 namespace ettin::onnx {
 namespace {
 
+constexpr int64_t kMostBlock = 1 << 24;
 constexpr int64_t kSmall = 4096;  // elements of a constant that is read as numbers
 
 std::vector<int64_t> row_major(std::span<const int64_t> extents) {
@@ -237,7 +238,8 @@ std::optional<Constant> Constants::fold(const Node& node, std::string_view value
     if (index >= sizes.size()) return std::nullopt;
     int64_t start = 0;
     for (size_t i = 0; i < index; ++i) {
-      if (sizes[i] < 0 || __builtin_add_overflow(start, sizes[i], &start)) return std::nullopt;
+      if (sizes[i] < 0 || sizes[i] > c.extents[*d] - start) return std::nullopt;
+      start += sizes[i];
     }
     const int64_t stop = std::min(
         c.extents[*d], start + std::max<int64_t>(0, std::min(sizes[index], c.extents[*d])));
@@ -248,8 +250,9 @@ std::optional<Constant> Constants::fold(const Node& node, std::string_view value
   const Constant* scale = shallow(node.input(1));
   const Constant* zero = node.input(2).empty() ? nullptr : shallow(node.input(2));
   if (scale == nullptr || (!node.input(2).empty() && zero == nullptr)) return std::nullopt;
-  if (!is_float(scale->type) || scale->dequantized || !scale->contiguous()) return std::nullopt;
-  if (zero != nullptr && (zero->extents != scale->extents || !zero->contiguous())) {
+  const auto whole = [](const Constant* k) { return k->contiguous() && k->first == 0; };
+  if (!is_float(scale->type) || scale->dequantized || !whole(scale)) return std::nullopt;
+  if (zero != nullptr && (zero->extents != scale->extents || !whole(zero))) {
     return std::nullopt;
   }
   const size_t dims = c.extents.size();
@@ -264,7 +267,7 @@ std::optional<Constant> Constants::fold(const Node& node, std::string_view value
       if (scale->rank() != 1 || scale->extents[0] != c.extents[*axis]) return std::nullopt;
       strides[*axis] = 1;
     } else {
-      if (block < 0 || scale->rank() != rank) return std::nullopt;
+      if (block < 0 || block > kMostBlock || scale->rank() != rank) return std::nullopt;
       for (size_t d = 0; d < dims; ++d) {
         const int64_t blocks = d == *axis ? (c.extents[d] + block - 1) / block : c.extents[d];
         if (scale->extents[d] != blocks) return std::nullopt;
@@ -362,7 +365,7 @@ Result<AffineMatrix> as_matrix(const Constant& c, bool transposed) {
   m.block = m.columns;
   if (c.dequantized) {
     if (c.divisors[row] != 1) return unsupported("its blocks run across its outputs");
-    if (c.scales.strides[column] != 0) m.block = c.divisors[column];
+    if (c.scales.strides[column] != 0) m.block = std::min(c.divisors[column], m.columns);
     const auto grid = [&](const BlockNumbers& n) -> std::optional<NumberGrid> {
       const auto number = number_kind(n.type);
       if (!number) return std::nullopt;

@@ -102,8 +102,8 @@ class Finder {
       if (next.op == "DequantizeLinear" && uses[0].input == 0) {
         const Constant* scale = constants_.find(next.input(1));
         const Constant* zero = next.input(2).empty() ? nullptr : constants_.find(next.input(2));
-        if (scale == nullptr || scale->element_count() != 1 ||
-            (zero != nullptr && zero->element_count() != 1)) {
+        const auto one = [](const Constant* c) { return c->element_count() == 1 && c->first == 0; };
+        if (scale == nullptr || !one(scale) || (zero != nullptr && !one(zero))) {
           return error(next, "an embedding has one scale and one zero point");
         }
         whole.dequantized = true;
@@ -134,7 +134,7 @@ class Finder {
                                            : std::nullopt)
                             : number_kind(data.type);
     if (!kind || !is_integer(*kind) || !data.contiguous() || data.first != 0 || block < 16 ||
-        node.integer("quantize_axis", 1) != 1) {
+        block > (1 << 24) || node.integer("quantize_axis", 1) != 1) {
       return error(node, "a form of blocks that is not read");
     }
     AffineMatrix& m = sites_.embedding.table;
@@ -226,6 +226,7 @@ class Finder {
     whole.divisors.assign(2, 1);
     const auto per_column = [&](const Constant& c) -> std::optional<BlockNumbers> {
       const int64_t count = c.element_count();
+      if (c.first != 0) return std::nullopt;
       if (count != 1 && (count != whole.extents[1] || !c.contiguous())) return std::nullopt;
       return BlockNumbers{c.bytes, c.type, {0, count == 1 ? 0 : 1}};
     };
@@ -285,6 +286,7 @@ class Finder {
   Status block_numbers(const Node& node, std::string_view scale, std::string_view zero,
                        AffineMatrix* m) {
     const int64_t blocks = m->blocks();
+    m->block = std::min(m->block, m->columns);
     const Constant* scales = constants_.find(scale);
     if (scales == nullptr || !number_kind(scales->type) || is_integer(*number_kind(scales->type)) ||
         !scales->contiguous() || scales->dequantized ||
