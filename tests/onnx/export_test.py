@@ -7,6 +7,8 @@ of 8 bits in place of 7, a scale that is off by a hundredth, sums in fp16, tenso
 """
 import json
 import pathlib
+import subprocess
+import sys
 import unittest
 
 import numpy
@@ -15,7 +17,7 @@ import onnxruntime
 
 import models
 import reference
-from harness import ROOT, CliTest
+from harness import ETTIN, ROOT, CliTest
 
 SUFFIX = {"fp32": "", "fp16": "_fp16", "q8": "_quantized", "q4": "_q4", "q4f16": "_q4f16"}
 STYLES = ("fused", "portable")
@@ -397,6 +399,53 @@ class Contract(OnnxCase):
             self.fails(1, "convert", small, self.folder / "no", "--format", "onnx", "--dtype",
                        f"fp32,{refused}")
             self.assertFalse((self.folder / "no").exists())
+
+
+class Reading(OnnxCase):
+    """What it costs ettin to read a file of the 150m shape."""
+
+    def run_alone(self, *args):
+        """Seconds, and the most memory in bytes. A small process starts the program: what a large
+        one starts is said to have used as much as that."""
+        done = subprocess.run(
+            [sys.executable, "-c",
+             "import resource, subprocess, sys, time\n"
+             "start = time.monotonic()\n"
+             "subprocess.run(sys.argv[1:], check=True, capture_output=True)\n"
+             "print(time.monotonic() - start,"
+             " resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)",
+             *map(str, (ETTIN, *args))], check=True, capture_output=True, text=True)
+        seconds, memory = done.stdout.split()
+        return float(seconds), int(memory)
+
+    def test_time_and_memory(self):
+        folder = self.folder / "150m"
+        folder.mkdir()
+        shape = dict(vocab_size=50368, hidden_size=768, intermediate_size=1152,
+                     num_hidden_layers=22, num_attention_heads=12)
+        config = {**models.config("plain", "mlm"), **shape}
+        (folder / "config.json").write_text(json.dumps(config))
+        block = numpy.random.default_rng(0).normal(0, 0.02, 1 << 20).astype("<f4")
+        sizes = {k: v.shape for k, v in models.tensors({**config, "vocab_size": 1}, "mlm",
+                                                       0).items()}
+        sizes["model.embeddings.tok_embeddings.weight"] = (50368, 768)
+        sizes["decoder.bias"] = (50368,)
+        models.write_safetensors(folder / "model.safetensors",
+                                 {k: numpy.resize(block, s) for k, s in sizes.items()})
+        for style, dtypes in (("fused", ("fp32", "q8", "q4")), ("portable", ("fp32",))):
+            out = self.export(folder, style, *dtypes)
+            for dtype in dtypes:
+                stored = sum(f.stat().st_size for f in
+                             (out / "onnx").glob(f"model{SUFFIX[dtype]}.onnx*"))
+                ask = ("forward", "--model", out, "--dtype", dtype, "--output",
+                       self.folder / "x.safetensors", '{"input_ids": [316, 7, 9, 317]}')
+                runs = [self.run_alone(*ask) for _ in range(4)][1:]   # the first warms the cache
+                seconds, memory = min(r[0] for r in runs), min(r[1] for r in runs)
+                print(f"{style} {dtype}: {stored / 1e6:.0f} MB in {seconds:.2f} s with "
+                      f"{memory / 1e6:.0f} MB", flush=True)
+                self.assertLess(memory, 1.2 * stored + 30e6, f"{style} {dtype}")
+                if dtype == "fp32":   # 1 s on an idle machine
+                    self.assertLess(seconds, 2)
 
 
 class Seedlings(OnnxCase):
