@@ -41,7 +41,8 @@ class Inspect : public Command {
  public:
   CommandHelp help() const override {
     return {"[OPTIONS] [MODEL]",
-            "Reads a model folder or a training checkpoint and shows what it holds: kind, sizes, "
+            "Reads a model folder, a training checkpoint or an ONNX file and shows what it holds: "
+            "kind, sizes, "
             "layer pattern (G global, l local), rope thetas and why they are these, tensors, "
             "tokenizer, and the SHA-256 of every file. Tensors are checked against config.json. Of "
             "a folder of checkpoints it lists all and shows the newest.",

@@ -88,9 +88,10 @@ void ModelFlags::add_to(Flags& flags, std::string_view standard) {
   flags.group("model");
   flags.option(
       "--model", "MODEL",
-      fmt::format("folder, embedded model, training checkpoint (FILE.pt, or FOLDER@baN of many), "
-                  "ORG/NAME[@REVISION] on the hub, or a short name like ettin-encoder-32m [{}]",
-                  standard),
+      fmt::format(
+          "folder, embedded model, training checkpoint (FILE.pt, or FOLDER@baN of many), "
+          "ONNX file, ORG/NAME[@REVISION] on the hub, or a short name like ettin-encoder-32m [{}]",
+          standard),
       &model);
   flags.toggle("--offline", "a model that is named comes from the cache or not at all", &offline);
   add_compute_to(flags);
