@@ -187,6 +187,22 @@ TEST_F(OnnxReader, ConstantsAreFoldedWithoutACopy) {
   EXPECT_EQ(matrix(mended, "right", true), (Rows{{2, 6}, {3, 7}}));
 }
 
+TEST_F(OnnxReader, CutAtEveryByteItIsRefused) {
+  WireWriter w = tensor("w", {4, 8}, Type::f32), typed = tensor("typed", {3}, Type::i64);
+  w.bytes(9, std::string(128, 'x'));
+  typed.bytes(7, raw<uint8_t>({1, 2, 3}));
+  const std::string whole = model({w.text(), typed.text()},
+                                  {node("Transpose", {"w"}, {"turned"}, {{"perm", {1, 0}}}),
+                                   node("Split", {"turned"}, {"left", "right"}, {{"axis", {1}}})});
+  const auto readable = [&](std::string_view bytes) {
+    return read_onnx_file(dir_.write("m.onnx", bytes)).ok();
+  };
+  ASSERT_TRUE(readable(whole));
+  for (size_t n = 0; n < whole.size(); ++n) {
+    EXPECT_FALSE(readable(std::string_view(whole).substr(0, n))) << n << " of " << whole.size();
+  }
+}
+
 TEST_F(OnnxReader, DequantizeLinear) {
   WireWriter q = tensor("q", {2, 4}, Type::i4), s = tensor("s", {2, 2}, Type::f32);
   q.bytes(9, raw<uint8_t>({0x21, 0x43, 0xf0, 0x8e}));  // 1 2 3 4, 0 -1 -2 -8
