@@ -203,6 +203,44 @@ TEST_F(OnnxReader, CutAtEveryByteItIsRefused) {
   }
 }
 
+// Each takes next to no time, whatever it claims.
+TEST_F(OnnxReader, CrowdedNodesAreRefused) {
+  WireWriter crowded;
+  for (int i = 0; i < 2000; ++i) crowded.bytes(1, "w");
+  crowded.bytes(2, "y");
+  crowded.bytes(4, "Concat");
+  WireWriter w = tensor("w", {1}, Type::f32);
+  w.bytes(9, raw<float>({1}));
+  const Result<OnnxFile> file = read({w.text()}, {crowded.text()});
+  ASSERT_FALSE(file.ok());
+  EXPECT_NE(file.status().message().find("more than 1000 inputs"), std::string::npos);
+  std::vector<int64_t> axes(200'000);
+  for (size_t i = 0; i < axes.size(); ++i) axes[i] = static_cast<int64_t>(i);
+  const Result<OnnxFile> many =
+      read({w.text()}, {node("Unsqueeze", {"w"}, {"y"}, {{"axes", axes}})});
+  ASSERT_TRUE(many.ok()) << many.status().to_string();
+  const Result<Graph> graph = Graph::build(*many);
+  ASSERT_TRUE(graph.ok());
+  EXPECT_EQ(Constants(*graph).find("y"), nullptr);
+}
+
+TEST_F(OnnxReader, ZeroPointsOfAnotherTypeAreRefused) {
+  WireWriter q = tensor("q", {1, 2}, Type::i8), s = tensor("s", {}, Type::f32);
+  WireWriter z = tensor("z", {}, Type::u8);
+  q.bytes(9, raw<int8_t>({1, 2}));
+  s.bytes(9, raw<float>({1}));
+  z.bytes(9, raw<uint8_t>({255}));
+  const Result<OnnxFile> file =
+      read({q.text(), s.text(), z.text()}, {node("DequantizeLinear", {"q", "s", "z"}, {"y"})});
+  ASSERT_TRUE(file.ok()) << file.status().to_string();
+  const Result<Graph> graph = Graph::build(*file);
+  ASSERT_TRUE(graph.ok());
+  Constants constants(*graph);
+  const Constant* y = constants.find("y");
+  ASSERT_NE(y, nullptr);
+  EXPECT_FALSE(as_matrix(*y, false).ok());
+}
+
 TEST_F(OnnxReader, DequantizeLinear) {
   WireWriter q = tensor("q", {2, 4}, Type::i4), s = tensor("s", {2, 2}, Type::f32);
   q.bytes(9, raw<uint8_t>({0x21, 0x43, 0xf0, 0x8e}));  // 1 2 3 4, 0 -1 -2 -8

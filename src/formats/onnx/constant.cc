@@ -9,6 +9,7 @@
 namespace ettin::onnx {
 namespace {
 
+constexpr size_t kMostAxes = 16;
 constexpr int64_t kMostBlock = 1 << 24;
 constexpr int64_t kSmall = 4096;  // elements of a constant that is read as numbers
 
@@ -196,6 +197,7 @@ std::optional<Constant> Constants::fold(const Node& node, std::string_view value
     if (c.dequantized || (!axes && stated == nullptr)) return std::nullopt;
     std::vector<int64_t> shape = c.extents;
     std::vector<int64_t> wanted = axes ? *axes : stated->ints;
+    if (wanted.size() > kMostAxes) return std::nullopt;
     const bool squeeze = node.op == "Squeeze";
     const int64_t full = squeeze ? rank : rank + static_cast<int64_t>(wanted.size());
     for (int64_t& a : wanted) a += a < 0 ? full : 0;
@@ -374,6 +376,10 @@ Result<AffineMatrix> as_matrix(const Constant& c, bool transposed) {
     const auto scales = grid(c.scales);
     const auto zeros = c.zeros.bytes.empty() ? NumberGrid() : grid(c.zeros);
     if (!scales || !zeros) return unsupported("its scales or zero points have no known type");
+    // Sums of int8 products fit into 32 bits because a zero is one of the type's own numbers.
+    if (!zeros->bytes.empty() && zeros->kind != *kind) {
+      return unsupported("its zero points are of another type");
+    }
     m.scales = *scales;
     m.zeros = *zeros;
   }

@@ -13,6 +13,7 @@ namespace ettin::onnx {
 namespace {
 
 constexpr size_t kMostNodes = 20'000;
+constexpr size_t kMostValues = 1000;  // of one node
 constexpr size_t kMostDomains = 100;
 constexpr size_t kMostTensors = 100'000;
 constexpr size_t kMostDims = 16;
@@ -139,6 +140,10 @@ class Parser {
       if (f.number <= 5 || f.number == 7) ETTIN_RETURN_IF_ERROR(want_bytes(f, "a part of a node"));
       if (f.number == 1) out->inputs.push_back(f.text());
       if (f.number == 2) out->outputs.push_back(f.text());
+      if (std::max({out->inputs.size(), out->outputs.size(), out->attributes.size()}) >=
+          kMostValues) {
+        return bad("a node has more than 1000 inputs, outputs or attributes");
+      }
       if (f.number == 3) out->name = f.text();
       if (f.number == 4) out->op = f.text();
       if (f.number == 7) out->domain = f.text() == "ai.onnx" ? "" : f.text();
