@@ -70,7 +70,9 @@ class Diff : public Command {
     const auto threads = shared_thread_pool(model_.threads);
     const WeightsDifference weights = diff_weights(of_a, of_b, *threads);
     ModelDifference answers;
-    if (!texts_.empty()) ETTIN_RETURN_IF_ERROR(compare_answers(console, a, b, &answers));
+    if (!texts_.empty())
+      ETTIN_RETURN_IF_ERROR(
+          compare_answers(console, weights_path(of_a, a), weights_path(of_b, b), &answers));
     differs = !weights.equal(tolerance_);
     if (json) {
       console.line(dump_json(document(weights, answers)));

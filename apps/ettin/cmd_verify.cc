@@ -47,10 +47,10 @@ class Verify : public Command {
 
   Status run(Console& console) override {
     ETTIN_RETURN_IF_ERROR(check_arguments());
-    ETTIN_ASSIGN_OR_RETURN(const std::string a, find_model(console, folders_[0]));
-    ETTIN_ASSIGN_OR_RETURN(const std::string b, find_model(console, against_));
+    ETTIN_ASSIGN_OR_RETURN(std::string a, find_model(console, folders_[0]));
+    ETTIN_ASSIGN_OR_RETURN(std::string b, find_model(console, against_));
     ETTIN_ASSIGN_OR_RETURN(TextReader reader, TextReader::open_file(texts_));
-    ETTIN_RETURN_IF_ERROR(read_formats(a, b));
+    ETTIN_RETURN_IF_ERROR(read_formats(&a, &b));
     ModelOptions how = model_.options();
     how.dtype = "fp32";
     ETTIN_ASSIGN_OR_RETURN(const Model x, Model::load(a, how));
@@ -96,10 +96,13 @@ class Verify : public Command {
     return {};
   }
 
-  Status read_formats(const std::string& a, const std::string& b) {
+  // Of folders with several ONNX files the paths become those of the files that are compared.
+  Status read_formats(std::string* a, std::string* b) {
     std::vector<std::string> ignored;  // loading says them again
-    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_a, open_model_folder(a, &ignored));
-    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_b, open_model_folder(b, &ignored));
+    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_a, open_model_folder(*a, &ignored));
+    ETTIN_ASSIGN_OR_RETURN(const ModelFolder of_b, open_model_folder(*b, &ignored));
+    *a = weights_path(of_a, *a);
+    *b = weights_path(of_b, *b);
     stored_ = coarsest_stored(of_a);
     stored_against_ = coarsest_stored(of_b);
     bounds_ = parity_bounds(of_a, of_b);

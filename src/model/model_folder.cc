@@ -26,4 +26,9 @@ Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::
   return folder;
 }
 
+std::string weights_path(const ModelFolder& folder, const std::string& path) {
+  const GraphFacts* graph = folder.source.graph();
+  return graph == nullptr ? path : graph->file;
+}
+
 }  // namespace ettin

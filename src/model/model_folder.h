@@ -21,6 +21,10 @@ struct ModelFolder {
   std::vector<FoundTensor> plan;  // points into the source
 };
 
+// What to load for the weights that `folder`, read from `path`, has: of ONNX files the one that was
+// taken, which any --dtype can then compute.
+std::string weights_path(const ModelFolder& folder, const std::string& path);
+
 // Tensors that nothing uses are allowed. Remarks are appended to *warnings.
 Result<ModelFolder> read_model_folder(const ModelFiles& files, std::vector<std::string>* warnings,
                                       const AskedThetas& asked = {});

@@ -43,6 +43,18 @@ class OnnxFiles(CliTest):
                         self.assertLess(found["relative"], 1e-6)
                         self.assertEqual(run("diff", file, f"seedling-{kind}")[0], 0)
 
+    def test_a_folder_is_compared_by_the_file_that_it_has(self):
+        model = self.export()
+        for name in ("", "_fp16", "_quantized", "_q4f16"):
+            (model / f"onnx/model{name}.onnx").unlink()
+        code, out, err = run("verify", model, "--against", "seedling-encoder", "--texts",
+                             self.texts, "--json")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(out)["stored"], "int4")
+        code, out, err = run("diff", "seedling-encoder", model, "--texts", self.texts, "--json")
+        self.assertEqual(code, 1, err)
+        self.assertIn("answers", json.loads(out))
+
     def test_integers_stay_what_they_are(self):
         model = self.export()
         for dtype, computed in COMPUTED.items():
