@@ -6,6 +6,7 @@ set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ettin)
 install(TARGETS ettin EXPORT ettin-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/ettin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ettin/models)
+install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ettin/recipes)
 install(EXPORT ettin-targets NAMESPACE ettin:: DESTINATION ${config_dir})
 
 configure_package_config_file(cmake/ettin-config.cmake.in ettin-config.cmake

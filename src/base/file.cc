@@ -61,6 +61,11 @@ std::string real_path(const std::string& path) {
   return p ? std::string(p.get()) : std::string();
 }
 
+// Of a model or data set in Hugging Face's cache.
+bool is_hub_folder(std::string_view name) {
+  return name.starts_with("models--") || name.starts_with("datasets--");
+}
+
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, size_t max_bytes) {
@@ -152,8 +157,8 @@ Result<std::string> resolve_beneath(const std::string& directory, std::string_vi
   // A cache's snapshots/COMMIT and the folders below it link to blobs beside `snapshots`.
   const size_t snapshots = root.rfind("/snapshots/");
   const std::string repository = root.substr(0, std::min(snapshots, root.size()));
-  const bool hub_cache = snapshots != std::string::npos &&
-                         repository.substr(repository.rfind('/') + 1).starts_with("models--");
+  const bool hub_cache =
+      snapshots != std::string::npos && is_hub_folder(repository.substr(repository.rfind('/') + 1));
   const std::string allowed = (hub_cache ? repository : root) + "/";
   if (!target.starts_with(allowed)) {
     return Status(StatusCode::bad_data,
@@ -211,6 +216,14 @@ Status write_file_atomic(const std::string& path, std::string_view contents) {
   ETTIN_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
   ETTIN_RETURN_IF_ERROR(file.write_at(0, std::as_bytes(std::span(contents))));
   return file.commit();
+}
+
+Status sync_folder(const std::string& directory) {
+  const FileDescriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return os_error(directory, "open");
+  // Some network file systems cannot sync a folder, and say so with EINVAL.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) return os_error(directory, "sync");
+  return {};
 }
 
 bool file_exists(const std::string& path) {

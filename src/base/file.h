@@ -75,6 +75,10 @@ class OutputFile {
 // The whole contents at once, as an OutputFile.
 Status write_file_atomic(const std::string& path, std::string_view contents);
 
+// Waits until the names in a folder are on the disk: what was created or renamed there survives a
+// loss of power only after it.
+Status sync_folder(const std::string& directory);
+
 bool file_exists(const std::string& path);  // a regular file (links followed)
 bool directory_exists(const std::string& path);
 

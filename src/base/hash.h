@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace ettin {
 
@@ -30,6 +32,11 @@ class Digest {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// The digest of that name in hexadecimal digits, as Python's hashlib and xxhash write it: md5,
+// sha1, sha224, ..., sha3_512, blake2b, blake2s; xxh32, xxh64, xxh128, xxh3_64. Nothing for other
+// names.
+std::optional<std::string> named_hash_hex(std::string_view name, std::span<const std::byte> bytes);
 
 // XXH3, 64 bits: as fast as memory delivers.
 uint64_t fast_hash(std::span<const std::byte> bytes);
