@@ -1,18 +1,26 @@
-// What tests/tokenizer/differential.py compares with. Arguments: a tokenizer.json. Standard input
-// and output are records of little-endian 32-bit integers and bytes:
+// What tests/tokenizer compares with. Standard input and output are records of little-endian 32-bit
+// integers and bytes.
+// With one argument, a tokenizer.json:
 //   in   'e' special max_length text          encode      -> n, n ids, n character offsets (2 n)
 //        'p' special max_length text text     encode_pair -> the same
 //        'd' skip n ids                       decode, no clean-up -> text
 //   special, skip: 0 or 1. max_length: 0 for none. text: length in bytes, bytes.
+// With OUT VOCAB_SIZE MIN_FREQUENCY SPACE_RUNS THREADS: trains on all texts of standard input and
+// writes the tokenizer into OUT.
 #include <bit>
 #include <cstdint>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/thread_pool.h"
+#include "text/pretoken_counts.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_writer.h"
+#include "text/train_bpe.h"
 
 namespace {
 
@@ -63,15 +71,35 @@ void decode(const ettin::Tokenizer& tokenizer) {
   std::cout.write(text.data(), static_cast<std::streamsize>(text.size()));
 }
 
+ettin::Status train(char** argv) {
+  const ettin::TokenizerLayout layout = {.space_runs = std::atoi(argv[4]) != 0};
+  ettin::PretokenCounts counts(layout.space_runs, ettin::shared_thread_pool(std::atoi(argv[5])));
+  while (std::cin.peek() != std::char_traits<char>::eof()) {
+    const std::string text = read_text();
+    counts.add(std::vector<std::string_view>{text});
+  }
+  ettin::BpeTrainOptions options;
+  ETTIN_ASSIGN_OR_RETURN(options.entries, ettin::bpe_entries(std::atoi(argv[2]), layout));
+  options.min_frequency = std::atoi(argv[3]);
+  ETTIN_ASSIGN_OR_RETURN(const ettin::TrainedBpe bpe, ettin::train_bpe(counts.words(), options));
+  return ettin::write_tokenizer(argv[1], bpe, layout);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: tokenizer_probe TOKENIZER_JSON\n";
+  if (argc != 2 && argc != 6) {
+    std::cerr << "usage: tokenizer_probe TOKENIZER_JSON\n"
+                 "       tokenizer_probe OUT VOCAB_SIZE MIN_FREQUENCY SPACE_RUNS THREADS\n";
     return 2;
   }
   std::ios::sync_with_stdio(false);
   std::cin.tie(nullptr);
+  if (argc == 6) {
+    const ettin::Status status = train(argv);
+    if (!status.ok()) std::cerr << status.to_string() << "\n";
+    return status.ok() ? 0 : 1;
+  }
   const auto tokenizer = ettin::Tokenizer::load_file(argv[1]);
   if (!tokenizer.ok()) {
     std::cerr << tokenizer.status().to_string() << "\n";
