@@ -35,6 +35,8 @@
 
 namespace ettin {
 
+class Gradients;
+
 // gelu: 0.5 x (1 + erf(x / sqrt 2)). gelu_tanh: the tanh approximation (Hendrycks, Gimpel 2016).
 // silu: x / (1 + exp(-x)).
 enum class Activation : uint8_t { identity, gelu, gelu_tanh, silu, relu, tanh };
@@ -90,6 +92,9 @@ class Backend {
   // Element type of cached keys and values.
   virtual Dtype cache_dtype() const { return activation_dtype(); }
   virtual ThreadPool& threads() const = 0;
+  // What training needs (backend/gradients.h), or null: this backend, or its format, cannot train.
+  // Lives as long as the backend.
+  virtual const Gradients* gradients() const { return nullptr; }
 
   // --- once, at load ---------------------------------------------------------------------------
   // Copies the matrix into the backend's own layout, widening or rounding to its storage format.

@@ -2,22 +2,15 @@
 #include <cmath>
 #include <cstring>
 
+#include "backend/case_data.h"
 #include "backend/op_cases.h"
-#include "backend/rope_table.h"
-#include "backend/shapes.h"
 #include "base/half.h"
-#include "base/rng.h"
 
 namespace ettin {
 namespace {
 
 // Streams of the random numbers of one case.
 enum Stream : uint64_t { kInput = 1, kWeight, kBias, kOutput, kKeys, kValues };
-
-float draw(uint64_t stream, int64_t i) {
-  const double u = random_uniform(20, stream, static_cast<uint64_t>(i));
-  return static_cast<float>(2 * u - 1);
-}
 
 // A tensor as a file would hold it, with values in [-1, 1).
 struct FileTensor {
@@ -71,24 +64,8 @@ struct OpRun::State {
 
   const Backend& b() const { return *backend; }
 
-  void set(View v, int64_t r, int64_t col, double value) const {
-    if (v.dtype == Dtype::f64) {
-      v.row<double>(r)[col] = value;
-    } else {
-      v.row<float>(r)[col] = static_cast<float>(value);
-    }
-  }
-
-  // Random contents that do not depend on the stride; NaN between the rows, which nobody may read.
   View make(int64_t row_count, int64_t cols, uint64_t stream, float scale = 1) {
-    const int64_t gap = c.strided ? 13 : 0;
-    const View whole = b().allocate(arena, row_count, cols + gap);
-    for (int64_t r = 0; r < row_count; ++r) {
-      for (int64_t k = 0; k < cols + gap; ++k) {
-        set(whole, r, k, k < cols ? static_cast<double>(scale * draw(stream, r * cols + k)) : NAN);
-      }
-    }
-    return whole.slice_cols(0, cols);
+    return make_random(b(), arena, row_count, cols, c.strided, stream, scale);
   }
 
   // Cached rows in the type that the backend keeps them in.
@@ -104,21 +81,6 @@ struct OpRun::State {
       }
     }
     return narrow;
-  }
-
-  RopeTable make_table(int64_t head_dim, int64_t positions) {
-    // All backends get the table in float: a double one would measure the table, not the rotation.
-    RopeTable t = build_rope_table<float>(160000.0, head_dim, positions, b().threads());
-    if (b().activation_dtype() == Dtype::f32) return t;
-    for (auto* part : {&t.cos, &t.sin}) {
-      const auto n = (*part)->size() / sizeof(float);
-      auto wide = std::make_shared<Buffer>(n * sizeof(double));
-      for (size_t i = 0; i < n; ++i) {
-        wide->as<double>()[i] = static_cast<double>((*part)->as<float>()[i]);
-      }
-      *part = wide;
-    }
-    return t;
   }
 
   void prepare() {
@@ -157,7 +119,7 @@ struct OpRun::State {
       }
       case Op::rope:
         in = out = make(T, 3 * c.in, kInput);
-        table = make_table(c.in / c.heads, 100);
+        table = make_case_rope_table(b(), c.in / c.heads, 100);
         for (int64_t t = 0; t < T; ++t) ids.push_back(static_cast<int32_t>(id_of(t, 100)));
         break;
       case Op::attention:
@@ -184,9 +146,9 @@ struct OpRun::State {
       case Op::top_k:
         in = make(T, c.in, kInput, 9);
         for (int64_t t = 0; t < T; ++t) {  // ties and extremes
-          set(in, t, 0, 2.5);
-          set(in, t, c.in - 1, 2.5);
-          if (c.in > 4) set(in, t, 2, -static_cast<double>(INFINITY));
+          set_element(in, t, 0, 2.5);
+          set_element(in, t, c.in - 1, 2.5);
+          if (c.in > 4) set_element(in, t, 2, -static_cast<double>(INFINITY));
         }
         numbers.resize(to_size(T));
         best.resize(to_size(T * c.out));
@@ -222,14 +184,14 @@ struct OpRun::State {
   }
 
   void append(std::vector<double>& to, ConstView v) const {
-    std::vector<double> values(to_size(v.rows * v.cols));
+    std::vector<double> values;
     if (v.dtype == Dtype::bf16) {
       for (int64_t i = 0; i < v.rows * v.cols; ++i) {
         const uint16_t bits = v.row<uint16_t>(i / v.cols)[i % v.cols];
-        values[to_size(i)] = static_cast<double>(bf16_to_float(bits));
+        values.push_back(static_cast<double>(bf16_to_float(bits)));
       }
     } else {
-      b().copy_to_host(v, values);
+      values = read_values(b(), v);
     }
     to.insert(to.end(), values.begin(), values.end());
   }

@@ -179,7 +179,12 @@ void finish(const AttentionTask& task, const Tile<Math>& tile) {
   const FloatTag d;
   const Running& running = tile.running;
   for (int64_t r = 0; r < tile.rows; ++r) {
-    const auto scale = hn::Set(d, 1.0f / sum_of(hn::Load(d, running.total + r * kLanes)));
+    const float total = sum_of(hn::Load(d, running.total + r * kLanes));
+    if (task.log_sums != nullptr) {
+      task.log_sums[(tile.row + r) * task.log_sum_stride] =
+          running.most[r] / kLog2E + std::log(total);
+    }
+    const auto scale = hn::Set(d, 1.0f / total);
     float* out = task.out + (tile.row + r) * task.out_stride;
     for (int64_t c = 0; c < task.head_dim; c += kLanes) {
       store_part(hn::Mul(hn::Load(d, running.sums + r * running.padded + c), scale), out + c,

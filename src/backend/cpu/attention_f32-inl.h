@@ -19,8 +19,8 @@ namespace {
 
 // Each element of C is one chain of fused multiply-adds in the order of the steps, whatever the
 // tile. Raw sums are stored, because GCC 12 keeps them on the stack when code after the loop
-// changes them.
-template <int kRows, int kVecs, bool kAccumulate>
+// changes them. kTurned: A lies as [steps, rows].
+template <int kRows, int kVecs, bool kAccumulate, bool kTurned>
 HWY_NOINLINE void attention_tile(const TileArgs<float>& args) {
   const FloatTag d;
   FloatVec sum[kRows][kVecs];
@@ -34,13 +34,14 @@ HWY_NOINLINE void attention_tile(const TileArgs<float>& args) {
   const float* HWY_RESTRICT a = args.a;
   const float* HWY_RESTRICT b = args.b;
   const ptrdiff_t a_stride = args.a_stride, b_step = args.b_step, b_stride = args.b_stride;
-  for (const float* const end = a + args.steps; a != end; ++a, b += b_step) {
+  const ptrdiff_t a_step = kTurned ? a_stride : 1;
+  for (const float* const end = a + args.steps * a_step; a != end; a += a_step, b += b_step) {
     FloatVec w[kVecs];
     ETTIN_UNROLL
     for (int v = 0; v < kVecs; ++v) w[v] = hn::LoadU(d, b + v * b_stride);
     ETTIN_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const auto x = hn::Set(d, a[r * a_stride]);
+      const auto x = hn::Set(d, a[kTurned ? r : r * a_stride]);
       ETTIN_UNROLL
       for (int v = 0; v < kVecs; ++v) sum[r][v] = hn::MulAdd(x, w[v], sum[r][v]);
     }
@@ -77,21 +78,21 @@ struct FloatMath {
   using Element = float;
   static constexpr int64_t kGroup = 1, kDepth = 1;
 
-  template <bool kAccumulate, int kRows = kTileRows>
+  template <bool kAccumulate, bool kTurned = false, int kRows = kTileRows>
   static auto find(int64_t rows, int vectors) {
     if constexpr (kRows > 1) {
-      if (rows != kRows) return find<kAccumulate, kRows - 1>(rows, vectors);
+      if (rows != kRows) return find<kAccumulate, kTurned, kRows - 1>(rows, vectors);
     }
     if constexpr (vectors_at_once(kRows, 8) == 8) {
-      if (vectors == 8) return attention_tile<kRows, 8, kAccumulate>;
+      if (vectors == 8) return attention_tile<kRows, 8, kAccumulate, kTurned>;
     }
     if constexpr (vectors_at_once(kRows, 4) == 4) {
-      if (vectors == 4) return attention_tile<kRows, 4, kAccumulate>;
+      if (vectors == 4) return attention_tile<kRows, 4, kAccumulate, kTurned>;
     }
     if constexpr (vectors_at_once(kRows, 2) == 2) {
-      if (vectors == 2) return attention_tile<kRows, 2, kAccumulate>;
+      if (vectors == 2) return attention_tile<kRows, 2, kAccumulate, kTurned>;
     }
-    return attention_tile<kRows, 1, kAccumulate>;
+    return attention_tile<kRows, 1, kAccumulate, kTurned>;
   }
 
   // rows <= kTileRows, any number of vectors of columns.
@@ -133,7 +134,7 @@ struct FloatMath {
       for (int64_t j = from; j < to; ++j) {
         rows[j - from] = row_at(task, task.keys, block + j, space + (j - from) * depth);
       }
-      transpose_rows<kLanes>(rows, to - from, depth, panel + from - p);
+      transpose_rows(rows, to - from, depth, panel + from - p, kLanes);
     }
   }
 

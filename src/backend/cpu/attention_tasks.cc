@@ -156,6 +156,10 @@ void run_attention(const AttentionKernels& kernels, ThreadPool& pool, const Atte
       if (part.packed >= 0) t.packed = packed_head(plan.packed[to_size(part.packed)], head);
       t.out = call.out.row<float>(row) + head * D;
       t.out_stride = call.out.stride;
+      if (call.log_sums.data != nullptr) {
+        t.log_sums = call.log_sums.row<float>(row) + head;
+        t.log_sum_stride = call.log_sums.stride;
+      }
       kernels.attend(t, thread_scratch(scratch));
     });
   }

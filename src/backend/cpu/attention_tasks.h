@@ -18,6 +18,7 @@ struct AttentionCall {
   std::span<const KvView> caches;
   bool bf16 = false;
   View out;
+  View log_sums = {};  // [T, heads], or empty: not wanted
 };
 
 void run_attention(const AttentionKernels& kernels, ThreadPool& pool, const AttentionCall& call);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "backend/cpu/attention_tasks.h"
+#include "backend/cpu/gradients.h"
 #include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/linear.h"
@@ -34,7 +35,8 @@ class CpuBackend final : public Backend {
         attention_(cpu::attention_kernels(isa, cache_dtype_ == Dtype::bf16)),
         rows_(cpu::row_kernels(isa.targets)),
         pool_(shared_thread_pool(options.threads)),
-        threads_(*pool_) {
+        threads_(*pool_),
+        gradients_(cpu::make_gradients(isa, format_, threads_)) {
     std::transform(isa_name_.begin(), isa_name_.end(), isa_name_.begin(),
                    [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   }
@@ -45,6 +47,10 @@ class CpuBackend final : public Backend {
   WeightFormat format() const override { return format_; }
   Dtype cache_dtype() const override { return cache_dtype_; }
   ThreadPool& threads() const override { return threads_; }
+  const Gradients* gradients() const override {
+    // Training rounds both operands of a product.
+    return exact_activations_ && format_ == WeightFormat::bf16 ? nullptr : gradients_.get();
+  }
 
   LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
     LinearWeight w =
@@ -259,6 +265,7 @@ class CpuBackend final : public Backend {
   const cpu::RowKernels& rows_;
   const std::shared_ptr<ThreadPool> pool_;
   ThreadPool& threads_;
+  const std::unique_ptr<const Gradients> gradients_;
 };
 
 }  // namespace

@@ -82,6 +82,8 @@ struct AttentionTask {
   int64_t head_dim = 0;
   float* out = nullptr;
   ptrdiff_t out_stride = 0;
+  float* log_sums = nullptr;  // of the exponentials of each query's scores, or null
+  ptrdiff_t log_sum_stride = 0;
 };
 
 struct MatrixKernels {
@@ -125,8 +127,8 @@ struct RowKernels {
   void (*rotate)(float* x, const float* cos, const float* sin, int64_t half);
   void (*l2_normalize)(float* x, int64_t n);
   double (*log_sum_exp)(const float* x, int64_t n);
-  void (*activate)(Activation activation, const float* x, int64_t n, float* out);  // for tests
-  void (*exp)(const float* x, int64_t n, float* out);                              // for tests
+  void (*activate)(Activation activation, const float* x, int64_t n, float* out);
+  void (*exp)(const float* x, int64_t n, float* out);  // for tests
 };
 
 const MatrixKernels& matrix_kernels(int64_t targets);

@@ -59,11 +59,15 @@ HWY_INLINE FloatVec vec_tanh(FloatVec x) {
   return hn::IfThenElse(hn::Lt(a, hn::Set(d, 0.6f)), near, far);
 }
 
-// x Phi(x), Phi the normal distribution function: 0.5 x (1 + erf(x / sqrt 2)).
+// Phi(x), the normal distribution function, and exp(-x^2 / 2).
+struct Normal {
+  FloatVec phi, bell;
+};
+
 // Phi(-t) = exp(-t^2 / 2) r P(u) with r = 1 / (t + 3), u = a - b r in [-1, 1] for t in [0, 14];
 // P interpolates Phi(-t) exp(t^2 / 2) (t + 3) with error 1.9e-8. The rounding error of t^2 is
 // carried along, else the tail would lose digits.
-HWY_INLINE FloatVec vec_gelu(FloatVec x) {
+HWY_INLINE Normal vec_normal(FloatVec x) {
   const FloatTag d;
   const auto one = hn::Set(d, 1.0f);
   // Beyond 14 the tail is zero in float; without the limit the error of t^2 would be inf - inf.
@@ -87,9 +91,11 @@ HWY_INLINE FloatVec vec_gelu(FloatVec x) {
   const auto error = hn::MulSub(t, t, square);
   const auto corrected = hn::NegMulAdd(hn::Mul(error, hn::Set(d, 0.5f)), e, e);
   const auto tail = hn::Mul(hn::Mul(corrected, r), p);
-  const auto phi = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(one, tail));
-  return hn::Mul(x, phi);
+  return {hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(one, tail)), corrected};
 }
+
+// x Phi(x): 0.5 x (1 + erf(x / sqrt 2)).
+HWY_INLINE FloatVec vec_gelu(FloatVec x) { return hn::Mul(x, vec_normal(x).phi); }
 
 // gelu for rows that are rounded to 8 bits or fewer of significand anyway, in a third of the time:
 // Phi(x) = 0.5 + x Q(x^2) with Q of degree 9 for |x| <= 4.4 and constant beyond. The error is below
@@ -138,6 +144,48 @@ HWY_INLINE FloatVec vec_activate(FloatVec x) {
     return vec_tanh(x);
   } else {
     return x;
+  }
+}
+
+// An activation and its derivative.
+struct ValueSlope {
+  FloatVec value, slope;
+};
+
+// The derivatives: Phi(x) + x phi(x), phi the normal density; with s the logistic function,
+// s(y) (1 + x (1 - s(y)) y') for x s(y); that of relu at 0 is 0; of tanh
+// 1 / cosh(x)^2 = 4 e / (1 + e)^2 with e = exp(-2 |x|), where 1 - tanh(x)^2 would lose digits.
+template <Activation kActivation>
+HWY_INLINE ValueSlope vec_activate_slope(FloatVec x) {
+  const FloatTag d;
+  const auto one = hn::Set(d, 1.0f);
+  const auto logistic = [&](FloatVec y, FloatVec dy) HWY_ATTR {
+    const auto s = hn::Div(one, hn::Add(one, vec_exp(hn::Neg(y))));
+    const auto value = hn::Mul(x, s);
+    const auto rest = hn::Mul(hn::Mul(value, hn::Sub(one, s)), dy);
+    return ValueSlope{value, hn::Add(s, rest)};
+  };
+  if constexpr (kActivation == Activation::gelu) {
+    const Normal normal = vec_normal(x);
+    const auto density = hn::Mul(normal.bell, hn::Set(d, 0.398942280f));
+    return {hn::Mul(x, normal.phi), hn::MulAdd(x, density, normal.phi)};
+  } else if constexpr (kActivation == Activation::gelu_tanh) {
+    const auto two_c = hn::Set(d, 1.5957691216f);  // 2 sqrt(2 / pi)
+    const auto square = hn::Mul(x, x);
+    const auto y = hn::MulAdd(hn::Mul(square, hn::Set(d, 0.044715f)), x, x);
+    const auto dy = hn::MulAdd(square, hn::Set(d, 0.134145f), one);
+    return logistic(hn::Mul(y, two_c), hn::Mul(dy, two_c));
+  } else if constexpr (kActivation == Activation::silu) {
+    return logistic(x, one);
+  } else if constexpr (kActivation == Activation::relu) {
+    const auto positive = hn::Gt(x, hn::Zero(d));
+    return {hn::IfThenElseZero(positive, x), hn::IfThenElseZero(positive, one)};
+  } else if constexpr (kActivation == Activation::tanh) {
+    const auto e = vec_exp(hn::Mul(hn::Abs(x), hn::Set(d, -2.0f)));
+    const auto r = hn::Div(hn::Set(d, 2.0f), hn::Add(one, e));
+    return {vec_tanh(x), hn::Mul(hn::Mul(r, r), e)};
+  } else {
+    return {x, one};
   }
 }
 

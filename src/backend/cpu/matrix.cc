@@ -64,9 +64,17 @@ void widen_panel(const LinearTask& task, const std::byte* panel, float* HWY_REST
   const auto* bytes = reinterpret_cast<const uint8_t*>(panel);
   const auto* halves = reinterpret_cast<const uint16_t*>(panel);
   if (format == WeightFormat::bf16) {
-    for (int64_t i = 0; i < k; ++i) {
-      const uint16_t* from = halves + i / 2 * kPanel * 2 + i % 2;
-      for (int64_t c = 0; c < kPanel; ++c) out[i * kPanel + c] = bf16_to_float(from[2 * c]);
+    const FloatTag d;
+    const hn::RebindToUnsigned<FloatTag> du;
+    const auto* pairs = reinterpret_cast<const uint32_t*>(panel);
+    for (int64_t i = 0; i < k; i += 2, pairs += kPanel) {
+      for (int64_t c = 0; c < kPanel; c += kLanes) {
+        const auto both = hn::Load(du, pairs + c);
+        hn::Store(hn::BitCast(d, hn::ShiftLeft<16>(both)), d, out + i * kPanel + c);
+        if (i + 1 == k) continue;
+        const auto odd = hn::And(both, hn::Set(du, 0xffff0000u));
+        hn::Store(hn::BitCast(d, odd), d, out + (i + 1) * kPanel + c);
+      }
     }
   } else if (format == WeightFormat::q8) {
     const auto* scales = reinterpret_cast<const float*>(panel);
@@ -243,7 +251,7 @@ void linear_any(const LinearTask& task, float* scratch) {
 int64_t fp32_panels_at_once(int64_t rows, int64_t left) { return panels_at_once(rows, left); }
 
 void pack_panel(const float* const* rows, int64_t k, float* panel) {
-  transpose_rows<kPanel>(rows, kPanel, k, panel);
+  transpose_rows(rows, kPanel, k, panel, kPanel);
 }
 
 }  // namespace

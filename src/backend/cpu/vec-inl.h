@@ -57,9 +57,9 @@ HWY_INLINE void store_part(FloatVec v, float* x, int64_t n) {
 HWY_INLINE float sum_of(FloatVec v) { return hn::GetLane(hn::SumOfLanes(FloatTag(), v)); }
 HWY_INLINE float largest_of(FloatVec v) { return hn::GetLane(hn::MaxOfLanes(FloatTag(), v)); }
 
-// to[k * kStride + c] = rows[c][k] for c < count; the other columns are not touched.
-template <int64_t kStride>
-HWY_NOINLINE void transpose_rows(const float* const* rows, int64_t count, int64_t k, float* to) {
+// to[i * stride + c] = rows[c][i] for i < k and c < count; the other columns are not touched.
+inline HWY_NOINLINE void transpose_rows(const float* const* rows, int64_t count, int64_t k,
+                                        float* to, int64_t stride) {
   int64_t c = 0;
 #if HWY_TARGET != HWY_SCALAR  // squares of 4 x 4
   const hn::FixedTag<float, 4> d;
@@ -74,19 +74,19 @@ HWY_NOINLINE void transpose_rows(const float* const* rows, int64_t count, int64_
       const auto lo23 = hn::BitCast(dw, hn::InterleaveLower(d, v2, v3));
       const auto hi01 = hn::BitCast(dw, hn::InterleaveUpper(d, v0, v1));
       const auto hi23 = hn::BitCast(dw, hn::InterleaveUpper(d, v2, v3));
-      float* at = to + i * kStride + c;
+      float* at = to + i * stride + c;
       hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dw, lo01, lo23)), d, at);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, lo01, lo23)), d, at + kStride);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dw, hi01, hi23)), d, at + 2 * kStride);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, hi01, hi23)), d, at + 3 * kStride);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, lo01, lo23)), d, at + stride);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dw, hi01, hi23)), d, at + 2 * stride);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, hi01, hi23)), d, at + 3 * stride);
     }
     for (; i < k; ++i) {
-      for (int64_t j = 0; j < 4; ++j) to[i * kStride + c + j] = rows[c + j][i];
+      for (int64_t j = 0; j < 4; ++j) to[i * stride + c + j] = rows[c + j][i];
     }
   }
 #endif
   for (; c < count; ++c) {
-    for (int64_t i = 0; i < k; ++i) to[i * kStride + c] = rows[c][i];
+    for (int64_t i = 0; i < k; ++i) to[i * stride + c] = rows[c][i];
   }
 }
 

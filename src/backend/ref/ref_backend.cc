@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "backend/ref/ref_gradients.h"
 #include "backend/ref/ref_math.h"
 #include "backend/ref/rounding.h"
 #include "backend/rope_table.h"
@@ -27,13 +28,18 @@ class RefBackend final : public Backend {
         exact_activations_(exact_activations),
         one_scale_(one_scale),
         pool_(shared_thread_pool(threads)),
-        threads_(*pool_) {}
+        threads_(*pool_),
+        gradients_(make_ref_gradients<T>(*this)) {}
 
   std::string_view name() const override { return "ref"; }
   std::string_view isa() const override { return "scalar"; }
   Dtype activation_dtype() const override { return kDtype; }
   WeightFormat format() const override { return format_; }
   ThreadPool& threads() const override { return threads_; }
+  const Gradients* gradients() const override {
+    // Exact activations are for answers: training rounds both operands.
+    return exact_activations_ && format_ == WeightFormat::bf16 ? nullptr : gradients_.get();
+  }
 
   LinearWeight pack_matrix(const MatrixSource& source, MatrixUse use) const override {
     const auto [rows, cols] = matrix_shape(source);
@@ -340,6 +346,7 @@ class RefBackend final : public Backend {
   const bool exact_activations_, one_scale_;
   const std::shared_ptr<ThreadPool> pool_;
   ThreadPool& threads_;
+  const std::unique_ptr<const Gradients> gradients_;  // last: made from the members above
 };
 
 }  // namespace
