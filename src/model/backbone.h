@@ -13,6 +13,7 @@
 #include "model/batch.h"
 #include "model/config.h"
 #include "model/kv_cache.h"
+#include "model/tape.h"
 #include "model/weights.h"
 
 namespace ettin {
@@ -48,8 +49,14 @@ using LayerTrace = std::function<void(int64_t layer, ConstView residual)>;
 
 // The hidden states [T, H] after the final norm, in `arena`. With `caches` (one per sequence of the
 // batch, causal models only) the rows continue what the caches hold, and are added to them.
+// With `tape` the pass is one of training: dropout is applied, and what backbone_backward needs is
+// kept; not together with caches.
 // Preconditions: T >= 1, ids in [0, V), batch.positions continue the caches.
 View backbone_forward(const Network& network, const Batch& batch, std::span<KvCache* const> caches,
-                      Arena& arena, const LayerTrace& trace = {});
+                      Arena& arena, const LayerTrace& trace = {}, Tape* tape = nullptr);
+
+// Computes what `tape` keeps of a layer again from its input: the same bits.
+void recompute_layer(const Network& network, const Batch& batch, int64_t layer, const Tape& tape,
+                     Arena& arena);
 
 }  // namespace ettin

@@ -1,6 +1,7 @@
 // A ragged batch: sequences of any lengths, one after the other, no padding anywhere.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -13,6 +14,10 @@ struct Batch {
   std::vector<int64_t> starts{0};  // [N + 1], rows of sequence n: starts[n] .. starts[n + 1]
 
   int64_t tokens() const { return static_cast<int64_t>(token_ids.size()); }
+  // One more than the largest position. Precondition: tokens() > 0.
+  int64_t position_count() const {
+    return *std::max_element(positions.begin(), positions.end()) + int64_t{1};
+  }
   int64_t sequences() const { return static_cast<int64_t>(starts.size()) - 1; }
 
   // Appends one sequence whose first token has position `past`; returns its first row.

@@ -76,12 +76,14 @@ View vocab_logits(const Network& network, ConstView hidden, std::span<const int6
   return project(network, predicted, network.weights.vocab_projection, arena);  // (M, V)
 }
 
+Pooling sequence_pooling(const ModelConfig& config) {
+  return config.arm.direction == Direction::causal ? Pooling::last : config.classifier_pooling;
+}
+
 View sequence_logits(const Network& network, ConstView hidden, std::span<const int64_t> starts,
                      Arena& arena) {
   ETTIN_CHECK(network.config.head == Head::sequence_classification);
-  const Pooling pooling = network.config.arm.direction == Direction::causal
-                              ? Pooling::last
-                              : network.config.classifier_pooling;
+  const Pooling pooling = sequence_pooling(network.config);
   const auto sequences = static_cast<int64_t>(starts.size()) - 1;
   const View pooled = network.backend->allocate(arena, sequences, hidden.cols);
   network.backend->pool(hidden, starts, pooling, pooled);                 // (N, H)

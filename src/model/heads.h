@@ -16,6 +16,9 @@ View prediction_head(const Network& network, ConstView x, Arena& arena);
 View vocab_logits(const Network& network, ConstView hidden, std::span<const int64_t> rows,
                   Arena& arena);
 
+// How a sequence's rows become the one that its label is read from.
+Pooling sequence_pooling(const ModelConfig& config);
+
 // One row of label logits per sequence (head sequence_classification).  [N, labels]
 // Bidirectional: pool ("cls" or "mean"), then the head. Causal: the last token that is not padding,
 // which in a ragged batch is the last row.

@@ -52,7 +52,10 @@ Result<ModelFiles> find_model_files(const std::string& path) {
   ModelFiles files;
   files.directory = path;
   if (TensorSource::has_weights(path)) {
-    files.suggested = phase_of_revision(full_path(path));
+    // A checkpoint of our own trainer has the thetas that it was trained with in its config.json.
+    if (!file_exists(join_path(path, "training_state.json"))) {
+      files.suggested = phase_of_revision(full_path(path));
+    }
     return files;
   }
   ETTIN_ASSIGN_OR_RETURN(const std::vector<TrailFile> trail, list_trail(path));

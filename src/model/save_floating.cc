@@ -24,16 +24,6 @@ struct Piece {
   uint64_t bytes() const { return header.element_count() * dtype_bytes(header.dtype); }
 };
 
-// The name without ".weight" and ".bias".
-std::string name_of(const ModelConfig& config, const TensorSpec& spec, const Arm& arm) {
-  const bool in_backbone = spec.name.starts_with("embeddings.") ||
-                           spec.name.starts_with("layers.") || spec.name.starts_with("final_norm");
-  if (in_backbone) return (config.head == Head::none ? "" : "model.") + spec.name;
-  const bool renamed = arm.direction == Direction::causal && config.head == Head::language_model &&
-                       spec.name.starts_with("head.");
-  return (renamed ? "lm_" : "") + spec.name;
-}
-
 std::vector<Piece> pieces_of(const ModelConfig& config, std::span<const FoundTensor> plan,
                              const FloatingSave& how) {
   std::vector<Piece> pieces;
@@ -61,14 +51,10 @@ std::vector<Piece> pieces_of(const ModelConfig& config, std::span<const FoundTen
     if (found.spec.bias) make(name + ".bias", true, 1, found.spec.is_norm ? cols : rows);
   };
   for (const FoundTensor& found : plan) {
-    const std::string name = name_of(config, found.spec, how.arm);
-    if (name.ends_with("attn.Wqkv") && how.arm.direction == Direction::causal) {
-      const std::string base = name.substr(0, name.size() - 4);
-      for (int64_t part = 0; part < 3; ++part) {
-        add(found, fmt::format("{}{}_proj", base, "qkv"[part]), part, 3);
-      }
-    } else {
-      add(found, name, 0, 1);
+    const std::vector<std::string> names = names_in_class(config, found.spec, how.arm);
+    const auto parts = static_cast<int64_t>(names.size());
+    for (int64_t part = 0; part < parts; ++part) {
+      add(found, names[static_cast<size_t>(part)], part, parts);
     }
   }
   return pieces;
@@ -178,6 +164,22 @@ Status write_file(const std::string& path, std::span<const Piece> pieces, std::s
 }
 
 }  // namespace
+
+std::vector<std::string> names_in_class(const ModelConfig& config, const TensorSpec& spec,
+                                        const Arm& arm) {
+  const bool causal = arm.direction == Direction::causal;
+  const bool in_backbone = spec.name.starts_with("embeddings.") ||
+                           spec.name.starts_with("layers.") || spec.name.starts_with("final_norm");
+  if (!in_backbone) {
+    const bool renamed =
+        causal && config.head == Head::language_model && spec.name.starts_with("head.");
+    return {(renamed ? "lm_" : "") + spec.name};
+  }
+  const std::string name = (config.head == Head::none ? "" : "model.") + spec.name;
+  if (!causal || !name.ends_with("attn.Wqkv")) return {name};
+  const std::string base = name.substr(0, name.size() - 4);
+  return {base + "q_proj", base + "k_proj", base + "v_proj"};
+}
 
 Status save_floating(const ModelConfig& config, std::span<const FoundTensor> plan,
                      const FloatingSave& how, const std::string& directory,

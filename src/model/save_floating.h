@@ -10,6 +10,11 @@
 
 namespace ettin {
 
+// The names of an entry of the list in the class of `arm`, without ".weight" and ".bias": one, or
+// three that hold a third of its rows each.
+std::vector<std::string> names_in_class(const ModelConfig& config, const TensorSpec& spec,
+                                        const Arm& arm);
+
 struct FloatingSave {
   Dtype dtype = Dtype::f32;  // f32, f16 or bf16, for every tensor
   // Names and splits: Wqkv and head.* of an encoder; q_proj, k_proj, v_proj and, with a language
