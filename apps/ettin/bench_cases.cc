@@ -60,17 +60,21 @@ Result<BenchCase> parse_bench_case(std::string_view name) {
       return result;
     }
   }
-  if (const size_t x = name.find('x'); x != std::string_view::npos) {
-    const int64_t sequences = read_count(name.substr(0, x), kMostSequences);
-    const int64_t length = read_count(name.substr(x + 1), kLongest);
+  constexpr std::string_view kTrain = "train";
+  const bool train = name.starts_with(kTrain);
+  const std::string_view shape = train ? name.substr(kTrain.size()) : name;
+  if (const size_t x = shape.find('x'); x != std::string_view::npos) {
+    const int64_t sequences = read_count(shape.substr(0, x), kMostSequences);
+    const int64_t length = read_count(shape.substr(x + 1), kLongest);
     if (sequences > 0 && length > 0) {
+      if (train) result.kind = BenchCase::Kind::train;
       result.lengths.assign(static_cast<size_t>(sequences), length);
       return result;
     }
   }
   return Status(StatusCode::invalid_argument, fmt::format("\"{:.60}\" is no case", name),
                 "cases are BxS (8x128: 8 sequences of 128 tokens), ragged32, prefillP, decodeP, "
-                "tokenize:FILE and load");
+                "trainBxS, tokenize:FILE and load");
 }
 
 Result<std::vector<BenchCase>> parse_bench_cases(std::string_view list) {

@@ -13,7 +13,7 @@
 namespace ettin::cli {
 
 struct BenchCase {
-  enum class Kind : uint8_t { forward, prefill, decode, tokenize, load };
+  enum class Kind : uint8_t { forward, prefill, decode, tokenize, load, train };
 
   Kind kind = Kind::forward;
   std::string name;              // as it was asked for
@@ -27,7 +27,8 @@ struct BenchCase {
 
 inline constexpr int64_t kDecodeTokens = 64;  // new tokens of a decode case
 
-// "1x128", "ragged32", "prefill512", "decode16", "tokenize:FILE", "load".
+// "1x128", "ragged32", "prefill512", "decode16", "train4x512", "tokenize:FILE",
+// "load".
 Result<BenchCase> parse_bench_case(std::string_view name);
 // Separated by commas.
 Result<std::vector<BenchCase>> parse_bench_cases(std::string_view list);

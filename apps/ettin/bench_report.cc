@@ -63,11 +63,30 @@ Work work_of(const Model& model, const BenchCase& c, int head_rows) {
   return work;
 }
 
-void add_provenance(const Model& model, Json* line) {
+void add_machine(const Backend& backend, Json* line) {
   (*line)["machine"] = processor_name();
   (*line)["cores"] = online_cpus();
-  (*line)["isa"] = model.session().backend().isa();
+  (*line)["isa"] = backend.isa();
   (*line)["commit"] = source_commit();
+}
+
+void add_provenance(const Model& model, Json* line) {
+  add_machine(model.session().backend(), line);
+}
+
+void add_arithmetic_floor(double flop, WeightFormat format, std::span<const Peak> before,
+                          std::span<const Peak> after, Json* line) {
+  const int threads = line->value("threads", 1);
+  double rate = best_peak(before, after, multiply_metric(format, false), threads);
+  if (rate <= 0) rate = best_peak(before, after, "fp32", threads);
+  (*line)["gflop"] = rounded(flop / 1e9);
+  if (rate <= 0) return;
+  const double floor_ms = flop / rate / 1e6;
+  (*line)["floor_ms"] = rounded(floor_ms);
+  (*line)["of_floor"] = fraction(floor_ms, line->value("min_ms", 0.0));
+  (*line)["of_floor_median"] = fraction(floor_ms, line->value("median_ms", 0.0));
+  (*line)["peak_before"] = peak_table(before);
+  (*line)["peak_after"] = peak_table(after);
 }
 
 void add_floor(const Model& model, const Work& work, bool exact_activations,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/backend.h"
 #include "base/json.h"
 #include "bench_cases.h"
 #include "console.h"
@@ -31,6 +32,13 @@ Work work_of(const Model& model, const BenchCase& c, int head_rows);
 
 // machine, cores, isa, commit.
 void add_provenance(const Model& model, Json* line);
+
+// The same of a backend alone.
+void add_machine(const Backend& backend, Json* line);
+
+// Of work that arithmetic alone bounds: gflop, floor_ms, of_floor, of_floor_median, the peaks.
+void add_arithmetic_floor(double flop, WeightFormat format, std::span<const Peak> before,
+                          std::span<const Peak> after, Json* line);
 
 // floor_ms, floor_by, of_floor, of_floor_median, and the peaks themselves.
 void add_floor(const Model& model, const Work& work, bool exact_activations,

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 
-#include "base/suggest.h"
 #include "command.h"
 #include "help.h"
 #include "parse.h"
@@ -29,17 +29,6 @@ Result<int> run_command(const CommandEntry& entry, const std::vector<std::string
   return command->differs ? 1 : 0;
 }
 
-Status unknown_command(const std::string& word, const std::string& program) {
-  const std::string message = fmt::format("unknown command \"{:.60}\"", word);
-  if (const auto close = closest(word, command_names())) {
-    return Status(StatusCode::invalid_argument, message, fmt::format("did you mean {}?", *close));
-  }
-  return Status(StatusCode::invalid_argument, message,
-                word.find(' ') != std::string::npos
-                    ? fmt::format("to try both models on a text: {} demo \"TEXT\"", program)
-                    : fmt::format("{} help lists the commands", program));
-}
-
 Result<int> dispatch(const std::vector<std::string>& args, const std::string& program,
                      Console& console) {
   if (args.empty()) return run_command(*find_command("demo"), args, program, console);
@@ -51,13 +40,19 @@ Result<int> dispatch(const std::vector<std::string>& args, const std::string& pr
   if (word == "--version" || word == "-V") {
     return run_command(*find_command("version"), rest, program, console);
   }
-  if (const CommandEntry* entry = find_command(word)) {
-    return run_command(*entry, rest, program, console);
+  if (!word.starts_with('-') || word == "-") {
+    const CommandGroup* group = find_group(word);
+    if (group != nullptr && !rest.empty() && (rest[0] == "--help" || rest[0] == "-h")) {
+      console.write(group_help(console, program, *group));
+      return 0;
+    }
+    ETTIN_ASSIGN_OR_RETURN(const NamedCommand command, name_command(args, program));
+    const auto after = args.begin() + static_cast<std::ptrdiff_t>(command.words);
+    return run_command(*command.entry, {after, args.end()}, program, console);
   }
-  if (!word.starts_with('-') || word == "-") return unknown_command(word, program);
   // Options alone are the demo's.
   const auto later = std::find_if(rest.begin(), rest.end(), [](const std::string& arg) {
-    return find_command(arg) != nullptr;
+    return find_command(arg) != nullptr || find_group(arg) != nullptr;
   });
   if (later == rest.end()) return run_command(*find_command("demo"), args, program, console);
   return Status(StatusCode::invalid_argument, fmt::format("{:.60} comes before the command", word),
@@ -105,9 +100,9 @@ int run_program(const std::vector<std::string>& args, const std::string& program
   if (status.ok()) status = flushed;
   if (!status.ok()) console.error(status, wants_json(args));
   if (status.ok()) return *answer;
-  const CommandEntry* entry = args.empty() ? nullptr : find_command(args[0]);
+  const Result<NamedCommand> command = name_command(args, program);
   const int code = exit_code(status.code());
-  return code == 1 && entry != nullptr && entry->answers ? 2 : code;
+  return code == 1 && command.ok() && command->entry->answers ? 2 : code;
 }
 
 }  // namespace ettin::cli

@@ -9,7 +9,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "bench_cases.h"
+#include "bench_floor.h"
 #include "bench_report.h"
+#include "bench_train.h"
 #include "command.h"
 #include "infer/bench_hooks.h"
 #include "infer/session.h"
@@ -27,15 +29,18 @@ constexpr std::string_view kDecoderCases = "prefill128,prefill512,decode16,decod
 class Bench : public Command {
  public:
   CommandHelp help() const override {
-    return {"[OPTIONS]",
-            "Times the forward pass of a model: one warm-up, then at least 5 runs (2 for 2000 "
-            "tokens and more) and --budget seconds. Cases: BxS, B sequences of S tokens; ragged32, "
-            "32 sequences of 14 to 512 tokens; prefillP, a prompt of P tokens; decodeP, 64 tokens "
-            "after a prompt of P; tokenize:FILE, on one thread unless --threads is given; load, "
-            "from the start of loading to ready. \"of floor\" is the best run against the time "
-            "that the machine's own peaks, measured around the case, allow.",
-            {"ettin bench", "ettin bench --size 32m --cases 1x128,ragged32 --threads 2",
-             "ettin bench --size 150m --decoder --cases prefill512,decode512 --json"}};
+    return {
+        "[OPTIONS]",
+        "Times the forward pass of a model: one warm-up, then at least 5 runs (2 for 2000 "
+        "tokens and more) and --budget seconds. Cases: BxS, B sequences of S tokens; ragged32, "
+        "32 sequences of 14 to 512 tokens; prefillP, a prompt of P tokens; decodeP, 64 tokens "
+        "after a prompt of P; trainBxS, with --size, a step of training: masked language modelling "
+        "of 30 % (--decoder: every next token), StableAdamW; tokenize:FILE, on one thread unless "
+        "--threads is given; load, "
+        "from the start of loading to ready. \"of floor\" is the best run against the time "
+        "that the machine's own peaks, measured around the case, allow.",
+        {"ettin bench", "ettin bench --size 32m --cases 1x128,ragged32 --threads 2",
+         "ettin bench --size 150m --decoder --cases prefill512,decode512 --json"}};
   }
 
   void add_flags(Flags& flags) override {
@@ -111,6 +116,7 @@ class Bench : public Command {
 
   Status run_case(Console& console, const BenchCase& c) {
     if (c.kind == BenchCase::Kind::load) return run_load(console, c);
+    if (c.kind == BenchCase::Kind::train) return run_training(console, c);
     ETTIN_RETURN_IF_ERROR(need_model(console, c.needs_decoder()));
     const Model& model = model_for(c.needs_decoder());
     console.draw_progress(fmt::format("timing {}", c.name));
@@ -149,6 +155,52 @@ class Bench : public Command {
     add_provenance(*held, &line);
     add_floor(*held, {}, model_.exact_activations, before, after, &line);
     return put(console, *held, before, line, after);
+  }
+
+  Status run_training(Console& console, const BenchCase& c) {
+    if (size_.empty()) {
+      return Status(StatusCode::invalid_argument, fmt::format("{} needs a size", c.name),
+                    "add --size 17m");
+    }
+    const Arm arm = decoder_ ? kDecoder : kEncoder;
+    if (model_.dtype != "auto" && model_.dtype != "fp32" && model_.dtype != "bf16") {
+      return Status(StatusCode::unsupported,
+                    fmt::format("training computes in fp32 or bf16, not in {:.20}", model_.dtype),
+                    "add --dtype bf16");
+    }
+    const WeightFormat format = model_.dtype == "bf16" ? WeightFormat::bf16 : WeightFormat::f32;
+    ETTIN_ASSIGN_OR_RETURN(
+        TrainingBench bench,
+        TrainingBench::make({size_, arm, format, model_.backend, model_.threads}, c));
+    console.draw_progress(fmt::format("timing {}", c.name));
+    ThreadPool& pool = bench.backend().threads();
+    const std::vector<Peak> before = probe(pool, {});
+    ETTIN_ASSIGN_OR_RETURN(
+        const Timing timing,
+        time_runs([&]() -> Result<double> { return bench.step_ms(); }, 3, budget_));
+    const std::vector<Peak> after = probe(pool, {});
+    console.draw_progress("");
+    Json line = {{"engine", "ettin"},
+                 {"model", size_},
+                 {"case", c.name},
+                 {"variant", format_name(bench.backend().format())},
+                 {"threads", pool.size()}};
+    add_timing(timing, c.tokens(), 0, &line);
+    line["arm"] = arm.name;
+    line["targets"] = bench.targets();
+    line["activation_mb"] = rounded(static_cast<double>(bench.activation_bytes()) / 1048576);
+    line["loss"] = bench.loss();
+    add_machine(bench.backend(), &line);
+    // A backward pass takes twice the arithmetic of its forward.
+    add_arithmetic_floor(3 * forward_flop(bench.config(), c.lengths, bench.targets()),
+                         bench.backend().format(), before, after, &line);
+    if (json) {
+      console.line(dump_json(line));
+    } else {
+      console.line(table_head(console));
+      console.line(table_row(console, line));
+    }
+    return console.flush();
   }
 
   // Peaks at the sizes that matter to `work`; none with --no-peak.

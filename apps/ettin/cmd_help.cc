@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "base/suggest.h"
 #include "command.h"
 #include "help.h"
 
@@ -14,11 +13,11 @@ class Help : public Command {
   CommandHelp help() const override {
     return {"[COMMAND]",
             "Shows what the program or one of its commands can do.",
-            {"ettin help", "ettin help generate"}};
+            {"ettin help", "ettin help generate", "ettin help data build"}};
   }
 
   void add_flags(Flags& flags) override {
-    flags.arguments(&topics_, 1);
+    flags.arguments(&topics_, 2);
     flags.toggle("--names", "only the names of the commands, one a line", &names_);
     flags.toggle("--json", "the commands as an array of {name, summary}", &json);
   }
@@ -40,15 +39,19 @@ class Help : public Command {
       console.write(program_help(console, program));
       return {};
     }
-    if (const CommandEntry* entry = find_command(topics_[0])) {
-      console.write(command_help(console, program, *entry));
+    const CommandGroup* group = find_group(topics_[0]);
+    if (group != nullptr && topics_.size() == 1) {
+      console.write(group_help(console, program, *group));
       return {};
     }
-    const auto close = closest(topics_[0], command_names());
-    return Status(StatusCode::invalid_argument,
-                  fmt::format("unknown command \"{:.60}\"", topics_[0]),
-                  close ? fmt::format("did you mean {}?", *close)
-                        : fmt::format("{} help lists the commands", program));
+    ETTIN_ASSIGN_OR_RETURN(const NamedCommand command, name_command(topics_, program));
+    if (command.words < topics_.size()) {
+      return Status(StatusCode::invalid_argument,
+                    fmt::format("{} has no command \"{:.60}\"", topics_[0], topics_[1]),
+                    fmt::format("{} help {} shows what it does", program, topics_[0]));
+    }
+    console.write(command_help(console, program, *command.entry));
+    return {};
   }
 
  private:

@@ -123,6 +123,11 @@ void Console::notice(std::string_view text) {
   put_error(fmt::format("{} {}\n", err(Style::yellow, "notice:"), printable(text, true)));
 }
 
+void Console::say(std::string_view text) {
+  draw_progress("");
+  put_error(printable(text, true) + "\n");
+}
+
 void Console::error(const Status& status, bool as_json) {
   draw_progress("");
   if (as_json) {

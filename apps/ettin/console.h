@@ -36,6 +36,7 @@ class Console {
   // Standard error, at once; a progress line is wiped first. Control characters are shown, not
   // sent: messages quote file names, keys and what servers say.
   void notice(std::string_view text);
+  void say(std::string_view text);  // a line as it is, without a word before it
   void error(const Status& status, bool as_json);
   // Replaces the last line of standard error; empty wipes it. Only when can_animate().
   void draw_progress(std::string_view text);

@@ -97,6 +97,19 @@ std::string program_help(const Console& console, std::string_view program) {
   return out;
 }
 
+std::string group_help(const Console& console, std::string_view program,
+                       const CommandGroup& group) {
+  std::string out = fmt::format("{} {}: {}\n\n", console.out(Style::bold, "ettin"),
+                                console.out(Style::bold, group.name), group.summary);
+  out += fmt::format("{}\n  {} {} COMMAND [OPTIONS]\n  {} {} COMMAND --help\n\n",
+                     console.out(Style::bold, "usage"), program, group.name, program, group.name);
+  out += fmt::format("{}\n", console.out(Style::bold, "commands"));
+  for (const CommandEntry* entry : commands_of(group)) {
+    out += two_columns(fmt::format("  {}", entry->name), entry->summary, 19, text_width(console));
+  }
+  return out;
+}
+
 std::string command_help(const Console& console, std::string_view program,
                          const CommandEntry& entry) {
   const int width = text_width(console);

@@ -124,6 +124,15 @@ std::string readable_ms(double milliseconds) {
   return fmt::format("{:.1f} s", milliseconds / 1e3);
 }
 
+std::string readable_duration(double seconds) {
+  if (!(seconds >= 0 && seconds < 3e11)) return "-";  // ten thousand years; or nan
+  const long long s = std::llround(seconds);
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{} min {} s", s / 60, s % 60);
+  if (s < 86400) return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
+  return fmt::format("{} d {} h", s / 86400, s % 86400 / 3600);
+}
+
 std::string percent(double probability) { return fmt::format("{:5.1f} %", probability * 100); }
 
 }  // namespace ettin::cli

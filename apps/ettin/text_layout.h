@@ -33,6 +33,8 @@ std::string readable_count(double count);
 std::string with_commas(long long number);
 std::string readable_bytes(double bytes);
 std::string readable_ms(double milliseconds);
+// 93784 -> "1 d 2 h"; 125 -> "2 min 5 s"; 12.3 -> "12 s".
+std::string readable_duration(double seconds);
 
 // 0.8492 -> " 84.9 %", always 7 columns.
 std::string percent(double probability);

@@ -27,6 +27,17 @@ TEST_F(TextLayout, BarsShowEighthsAndNeverVanish) {
   EXPECT_EQ(bar(std::numeric_limits<double>::quiet_NaN(), 10, true), "");
 }
 
+TEST_F(TextLayout, Durations) {
+  EXPECT_EQ(readable_duration(0.4), "0 s");
+  EXPECT_EQ(readable_duration(59.7), "1 min 0 s");
+  EXPECT_EQ(readable_duration(3599), "59 min 59 s");
+  EXPECT_EQ(readable_duration(11520), "3 h 12 min");
+  EXPECT_EQ(readable_duration(93784), "1 d 2 h");
+  EXPECT_EQ(readable_duration(-1), "-");
+  EXPECT_EQ(readable_duration(std::numeric_limits<double>::infinity()), "-");
+  EXPECT_EQ(readable_duration(std::numeric_limits<double>::quiet_NaN()), "-");
+}
+
 TEST_F(TextLayout, WidthCountsColumns) {
   EXPECT_EQ(display_width("abc"), 3);
   EXPECT_EQ(display_width("é"), 1);

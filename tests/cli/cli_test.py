@@ -14,14 +14,18 @@ sys.dont_write_bytecode = True
 import checkpoints  # noqa: E402  the program's path must be known before
 import compare  # noqa: E402
 import convert  # noqa: E402
+import data  # noqa: E402
+import data_runs  # noqa: E402
 import onnx_files  # noqa: E402
+import plot  # noqa: E402
 import program  # noqa: E402
 import quantize  # noqa: E402
 import tasks  # noqa: E402
+import tokenizer_train  # noqa: E402
 import tools  # noqa: E402
 
-MODULES = (tasks, tools, quantize, convert, onnx_files, compare, checkpoints,
-           program)
+MODULES = (tasks, tools, quantize, convert, data, data_runs, onnx_files, compare, checkpoints, plot,
+           tokenizer_train, program)
 
 
 def load_tests(loader, *_):

@@ -176,12 +176,26 @@ class Usage(CliTest):
 
     def test_help_lists_the_commands(self):
         out = self.ok("--help")
-        names = self.ok("help", "--names").split()
+        names = self.ok("help", "--names").splitlines()
         self.assertLessEqual(set(self.COMMANDS), set(names))
         for name in names:
             self.assertRegex(out, rf"(?m)^  {name} ")
         for code in ("0", "1", "2", "3", "5", "130, 141"):
             self.assertRegex(out, rf"(?m)^  {code} ")
+
+    def test_commands_of_two_words(self):
+        group = self.ok("data", "--help")
+        self.assertEqual(group, self.ok("help", "data"))
+        self.assertIn("data build", group)
+        self.assertNotIn("fill-mask", group)
+        self.assertEqual(self.ok("data", "build", "--help"), self.ok("help", "data", "build"))
+        self.assertIn("did you mean data build?", self.fails(2, "data", "biuld"))
+        self.assertIn("did you mean data?", self.fails(2, "dta", "build"))
+        self.assertIn("data --help", self.fails(2, "data"))
+        self.assertIn("data --help", self.fails(2, "data", "--json"))
+        self.assertIn("data --help", self.fails(2, "help", "data", "zebra"))
+        self.assertIn("unknown command", self.fails(2, "data build"))
+        self.assertIn("help generate", self.fails(2, "help", "generate", "build"))
 
     def test_mistakes_are_understood(self):
         for word, meant in (("fillmask", "fill-mask"), ("genrate", "generate"),

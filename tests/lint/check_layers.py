@@ -15,6 +15,9 @@ LAYERS = {
     "formats": ("base", "tensor"),
     "backend": ("base", "tensor"),
     "model": ("base", "tensor", "formats", "backend"),
+    "data": ("base", "text", "formats"),
+    "train": ("base", "tensor", "text", "formats", "backend", "model", "data"),
+    "report": ("base",),
     "hub": ("base",),
     "infer": ("base", "tensor", "text", "formats", "backend", "model", "hub"),
 }
@@ -25,9 +28,13 @@ WRAPPED = {
     "spdlog/": ("src/base/log.cc",),
     "openssl/": ("src/base/hash.cc",),
     "xxhash.h": ("src/base/hash.cc",),
+    "zstd.h": ("src/base/compress.cc",),
+    "zlib.h": ("src/base/compress.cc",),
     "curl/": ("src/hub/transfer.cc",),
     "google/": (),
     "formats/onnx.pb.h": ("src/formats/onnx_writer.cc", "src/formats/onnx_writer_test.cc"),
+    "train/event.pb.h": ("src/train/event_file.cc",),
+    "yaml-cpp/": ("src/train/yaml.cc",),
     "utf8proc.h": ("src/text/unicode.cc", "src/text/nfc.cc"),
     "hwy/": ("src/backend/cpu/",),
     "CLI/": ("apps/ettin/",),
@@ -43,7 +50,10 @@ ARM_FILES = {
     "src/infer/tasks/generate.cc", "src/infer/tasks/score.cc",
     "src/model/save_floating.cc", "src/infer/convert.cc",   # names of the kinds' classes
     "src/model/follow_graph.cc", "src/infer/generation_config.cc", "src/infer/onnx/graph.cc",
-    "src/infer/onnx/export.cc",
+    "src/train/objective.h", "src/train/objective.cc",   # what each arm has to predict
+   
+    "src/infer/onnx/export.cc", "src/model/config_json.cc",
+    "src/infer/onnx/export.cc", "src/train/plan.cc",
 }
 CLASSES = re.compile(r"\b(class|struct)\s+\w*(Encoder|Decoder)\w*(Model|Layer|Block)?\b")
 CLASS_FILES = {"src/text"}   # text is encoded and decoded; networks are not
