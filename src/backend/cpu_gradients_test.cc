@@ -28,7 +28,7 @@ class OfInstructionSet : public ::testing::TestWithParam<cpu::IsaChoice> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(CpuGradients, OfInstructionSet, ::testing::ValuesIn(cpu::available_isas()),
+INSTANTIATE_TEST_SUITE_P(CpuGradients, OfInstructionSet, ::testing::ValuesIn(tested_isas()),
                          [](const auto& isa) { return std::string(isa.param.name); });
 
 TEST_P(OfInstructionSet, Fp32OverTheTable) { check(WeightFormat::f32); }

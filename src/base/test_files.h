@@ -12,6 +12,14 @@
 
 #include <gtest/gtest.h>
 
+// For tests that fork and kill, and have no threads: the thread sanitizer gains nothing from them,
+// and does not promise to follow a fork.
+#if defined(__SANITIZE_THREAD__)
+#define ETTIN_NEED_FORK() GTEST_SKIP() << "SKIPPED: forks, under the thread sanitizer"
+#else
+#define ETTIN_NEED_FORK() static_assert(true)
+#endif
+
 namespace ettin::test {
 
 // Where syncing costs nothing, for tests that do it hundreds of times.

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/test_files.h"
 #include "train/checkpoint.h"
 #include "train/test_checkpoints.h"
 
@@ -50,6 +51,7 @@ void write_and_retain(const std::string& folder, bool replace) {
 }
 
 TEST(CheckpointCrash, KilledAtRandomTimes) {
+  ETTIN_NEED_FORK();
   const TempDir dir(test::memory_folder());
   const auto began = std::chrono::steady_clock::now();
   ASSERT_TRUE(write_step(dir.path(), kConfig, 1).ok());
@@ -103,6 +105,7 @@ std::optional<bool> run_until(int n, const std::string& folder, bool replace) {
 class AtEveryCall : public testing::TestWithParam<bool> {};
 
 TEST_P(AtEveryCall, OldOrNew) {
+  ETTIN_NEED_FORK();
   const bool replace = GetParam();
   int kills = 0, old_ones = 0, new_ones = 0;
   // Every seventh stop, so that both sides of a call have their turn.
@@ -130,6 +133,7 @@ INSTANTIATE_TEST_SUITE_P(CheckpointCrash, AtEveryCall, testing::Bool(),
 
 // A file may not grow beyond so many bytes: the same failure of write() as on a full disk.
 TEST(CheckpointCrash, AFullDiskLeavesNothing) {
+  ETTIN_NEED_FORK();
   const TempDir dir(test::memory_folder());
   ASSERT_TRUE(write_step(dir.path(), kConfig, 1).ok());
   uint64_t largest = 0;

@@ -144,6 +144,7 @@ TEST(DataLog, ALogThatDoesNotLeadToTheChainIsRefused) {
 }
 
 TEST(DataLog, AFullDiskLeavesNoHalfLine) {
+  ETTIN_NEED_FORK();
   const TempDir dir(test::memory_folder());
   const auto chains = write_log(dir.path(), 2);
   const std::string whole = test::slurp(dir.path() + "/data_log.csv");

@@ -144,6 +144,7 @@ TEST(RunFolder, DamagedRunFilesAreErrors) {
 }
 
 TEST(RunFolder, OneTrainerAtATime) {
+  ETTIN_NEED_FORK();
   const TempDir dir;
   int ready[2];
   ASSERT_EQ(::pipe(ready), 0);
