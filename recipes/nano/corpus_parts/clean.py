@@ -41,7 +41,7 @@ def normal(text):
     """One line of text in NFC with plain quotes, single spaces and nothing invisible."""
     text = unicodedata.normalize("NFC", text).translate(_REPLACE)
     text = _SPACE.sub(" ", text)
-    text = _EMPTY_BRACKETS.sub("", text)
+    text = _EMPTY_BRACKETS.sub("", text).replace(" -- ", " \u2014 ")
     return _BEFORE_MARK.sub(r"\1", text).strip()
 
 

@@ -6,7 +6,7 @@ import random
 
 from . import tables, wordnet
 
-_ROUNDS = 36  # how many documents each country gets; the rest is in proportion
+_ROUNDS = 48  # how many documents each country gets; the rest is in proportion
 _NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
             "fifteen sixteen seventeen eighteen nineteen twenty").split()
 _MONTHS = "January February March April May June July August September October November December".split()

@@ -35,17 +35,6 @@ def endless_sky(text):
     return done
 
 
-def lua_strings(text):
-    """Translatable strings of Lua: _"...", _("..."), _([[...]]), n_ too."""
-    done = []
-    for long, short in re.findall(r'\bn?_\s*\(?\s*(?:\[\[(.*?)\]\]|"((?:[^"\\]|\\.)*)")', text, re.S):
-        found = long or short.replace('\\"', '"').replace("\\n", "\n")
-        if "%" in found or "{" in found:
-            continue
-        done += _parts(_SPAN.sub("", found))
-    return done
-
-
 def dink(text):
     """say("...") and its like in DinkC."""
     found = re.findall(r'\bsay(?:_stop|_xy|_stop_npc|_stop_xy)?\s*\(\s*"([^"]*)"', text)
@@ -60,16 +49,6 @@ def string_table(text):
         found = block[0] or block[1]
         found = re.sub(r"\[\[[^\]]*\]\]", "%", re.sub(r"<[^<>]*>|•", "", found))
         done += [p for part in _parts(found) for p in part.split("\n") if "%" not in p]
-    return done
-
-
-def properties(text):
-    """Values of Java's name=value files without places to fill."""
-    done = []
-    for line in text.split("\n"):
-        name, equals, value = line.partition("=")
-        if equals and not name.startswith("#") and "%" not in value and "{" not in value:
-            done += _parts(value.replace("\\n", "\n").strip())
     return done
 
 

@@ -10,7 +10,7 @@ import random
 
 from . import lexicon, wordnet
 
-_SENTENCES = 84000
+_SENTENCES = 160000
 
 
 class _Words:

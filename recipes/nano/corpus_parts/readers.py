@@ -102,9 +102,9 @@ def calendar(paths):
         yield from clean.chunks(lines, 900)
 
 
-def wordnet_glosses(paths):
-    net = wordnet.WordNet(paths[0])
-    return wordnet.documents(net, random.Random("wordnet").randrange)
+def _wordnet(names):
+    return lambda paths: wordnet.documents(wordnet.WordNet(paths[0]),
+                                           random.Random("wordnet").randrange, names)
 
 
 def _dictionary(convert):
@@ -133,18 +133,20 @@ def descriptions(texts):
                 else:
                     current.append(line.strip())
             found = clean.paragraphs_of(raw, 8)
-            if found:
+            if found and not (len(found) == 1 and len(found[0]) < 110 and
+                              found[0].startswith(("This package", "This is "))):
                 yield found
 
 
 READERS = {
     "markup": markup_files, "manual": manual, "pod": pod, "book": book, "r_books": r_books,
-    "sword": sword, "calendar": calendar, "wordnet": wordnet_glosses,
+    "sword": sword, "calendar": calendar, "wordnet": _wordnet(False),
+    "wordnet_names": _wordnet(True),
     "wesnoth": _speech(games.wesnoth), "endless_sky": _speech(games.endless_sky),
-    "lua_strings": _speech(games.lua_strings), "dink": _speech(games.dink),
+    "dink": _speech(games.dink),
     "crossfire": _speech(games.crossfire), "renpy": _speech(games.renpy),
     "freeciv": _speech(games.freeciv, 6), "string_table": _speech(games.string_table, 6),
-    "properties": _speech(games.properties, 6), "percent_blocks": _speech(games.percent_blocks, 5),
+    "percent_blocks": _speech(games.percent_blocks, 5),
     "gcide": _dictionary(dictionaries.gcide), "foldoc": _dictionary(dictionaries.foldoc),
     "jargon": _dictionary(dictionaries.jargon), "devil": _dictionary(dictionaries.devil),
     "elements": _dictionary(dictionaries.elements),

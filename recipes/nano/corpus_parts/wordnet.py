@@ -129,9 +129,10 @@ def _about_noun(net, s, pick):
     if not definition or '"' in definition:
         return
     chain = net.above(s, 4)
-    instance = any(p[0] == "@i" for p in s.pointers)
-    if instance:
-        name = max(s.lemmas, key=lambda n: (n.count(" ") < 4, len(n)))
+    if _named(s):
+        # Of a person the full name; of a place the first, for the others are like "French capital".
+        names = [n for n in s.lemmas if n[0].isupper() and n.count(" ") < 4] or s.lemmas[:1]
+        name = max(names, key=len) if s.lexfile == PEOPLE else names[0]
         dates = re.search(r"\(([0-9?]{3,4}-(?:[0-9]{2,4})?)\)", s.gloss)
         is_person = s.lexfile == PEOPLE
         verb = "was" if is_person or dates else "is"
@@ -145,7 +146,7 @@ def _about_noun(net, s, pick):
         yield clean.sentence(f"{name}{when} {verb} {lead}{definition}")
         if chain:
             kind = chain[0].lemmas[0]
-            yield f"{name} {verb} {article(kind)} {kind}." if kind.islower() else ""
+            yield clean.sentence(f"{name} {verb} {article(kind)} {kind}") if kind.islower() else ""
         return
     lemma = s.lemmas[0]
     counted = s.lexfile in COUNTED and lemma.islower()
@@ -185,12 +186,17 @@ def sentences_of(net, s, pick):
     yield from _examples(s.gloss)
 
 
-def documents(net, pick, most=1800):
-    """Neighbours of WordNet's order, which stands by meaning, together."""
-    for pos in "nvar":
+def _named(synset):
+    return any(p[0] == "@i" for p in synset.pointers)
+
+
+def documents(net, pick, names, most=1800):
+    """Neighbours of WordNet's order, which stands by meaning, together; people, places and events
+    that have names, or all else."""
+    for pos in "n" if names else "nvar":
         lines = []
         for (p, _), s in net.synsets.items():
-            if p == pos:
+            if p == pos and _named(s) == names:
                 about = [t for t in sentences_of(net, s, pick) if t and len(t) < 500]
                 if about:
                     lines.append(" ".join(about))
