@@ -1,5 +1,6 @@
 option(ETTIN_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ETTIN_WERROR "Treat warnings as errors" OFF)
+option(ETTIN_PRECOMPILE "Read the large headers once; the release preset does not, to see that each file includes what it uses" OFF)
 set(ETTIN_SANITIZE "" CACHE STRING "Sanitizers: address+undefined, thread, or empty")
 
 add_library(ettin_options INTERFACE)
