@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "command.h"
 #include "data/build.h"
+#include "document_flags.h"
 #include "text_layout.h"
 
 namespace ettin::cli {
@@ -32,11 +33,7 @@ class DataBuild : public Command {
     flags.arguments(&options_.inputs);
     flags.option("--tokenizer", "DIR", "folder with tokenizer.json", &options_.tokenizer);
     flags.option("--output", "DIR", "a new folder", &options_.out);
-    flags.choice("--documents", {"file", "blank-line", "line"},
-                 "what a document of a .txt file is: all of it, what blank lines part, or a line",
-                 &documents_);
-    flags.option("--text-key", "KEY", "where a .jsonl file's objects have their text",
-                 &options_.text_key);
+    documents_.add_to(flags);
     flags.option("--max-length", "C", "tokens of a sequence, special ones included",
                  &options_.chunk.max_length);
     flags.option("--min-chunk", "M",
@@ -70,9 +67,8 @@ class DataBuild : public Command {
                                 options_.tokenizer.empty() ? "--tokenizer DIR" : "--output DIR"),
                     fmt::format("{} data build --help shows examples", program));
     }
-    options_.boundary = documents_ == "line"         ? DocumentBoundary::line
-                        : documents_ == "blank-line" ? DocumentBoundary::blank_line
-                                                     : DocumentBoundary::file;
+    options_.boundary = documents_.boundary();
+    options_.text_key = documents_.text_key;
     const int64_t c = options_.chunk.max_length;
     options_.chunk.min_length = min_chunk_.value_or(c / 2);
     options_.chunk.skip_below = skip_below_.value_or(std::min(kUsualSkip, c / 32));
@@ -98,6 +94,12 @@ class DataBuild : public Command {
           with_commas(set["documents"].get<int64_t>()), with_commas(set["chunks"].get<int64_t>()),
           with_commas(set["tokens"].get<int64_t>()), with_commas(set["shards"].get<int64_t>()),
           readable_bytes(set["bytes"].get<double>())));
+      if (set["documents"] == 0) {
+        console.notice(fmt::format("{}: no document fell to it; a document is {}", name,
+                                   documents_.documents == "file"
+                                       ? "a whole file, unless --documents says otherwise"
+                                       : "what --documents says: try another --holdout"));
+      }
     }
     return {};
   }
@@ -121,7 +123,7 @@ class DataBuild : public Command {
   }
 
   BuildOptions options_;
-  std::string documents_ = "file";
+  DocumentFlags documents_;
   std::string size_limit_ = "64mb";
   std::optional<int64_t> min_chunk_, skip_below_;
 };

@@ -2,28 +2,35 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "command.h"
+#include "data/documents.h"
+#include "document_flags.h"
 #include "text/pretoken_counts.h"
 #include "text/tokenizer_writer.h"
 #include "text/train_bpe.h"
 #include "text_layout.h"
-#include "training_texts.h"
 
 namespace ettin::cli {
 namespace {
+
+constexpr size_t kBatchBytes = size_t{16} << 20;  // of texts in memory
 
 class TokenizerTrain : public Command {
  public:
   CommandHelp help() const override {
     return {"[OPTIONS] --output DIR FILE...",
-            "Makes a byte-level BPE tokenizer of the anatomy of ModernBERT's from texts. A .jsonl "
-            "file has a \"text\" field in every line, any other file is one text; of a folder the "
-            ".txt and .jsonl files count. Vocabulary and merges are those that Hugging Face's "
-            "BpeTrainer makes of the same text, and do not depend on --threads.",
+            "Makes a byte-level BPE tokenizer of the anatomy of ModernBERT's from texts: files or "
+            "folders of .txt and .jsonl, plain, .gz or .zst, as data build reads them. Vocabulary "
+            "and merges are those that Hugging Face's BpeTrainer makes of the same texts, and do "
+            "not depend on --threads.",
             {"ettin tokenizer train --output tokenizer texts.jsonl",
              "ettin tokenizer train --vocab-size 32768 --min-frequency 5 --output mine corpus/"}};
   }
@@ -31,6 +38,7 @@ class TokenizerTrain : public Command {
   void add_flags(Flags& flags) override {
     flags.arguments(&paths_);
     flags.option("--output", "DIR", "folder for tokenizer.json and the two files beside it", &out_);
+    documents_.add_to(flags);
     flags.option("--vocab-size", "N", "entries in all, added tokens included", &vocab_size_);
     flags.option("--min-frequency", "N", "pairs that occur less often are not merged",
                  &min_frequency_);
@@ -49,7 +57,7 @@ class TokenizerTrain : public Command {
     ETTIN_RETURN_IF_ERROR(check_flags());
     BpeTrainOptions options = {.min_frequency = min_frequency_};
     ETTIN_ASSIGN_OR_RETURN(options.entries, bpe_entries(vocab_size_, layout_));
-    ETTIN_ASSIGN_OR_RETURN(const std::vector<std::string> files, training_files(paths_));
+    ETTIN_ASSIGN_OR_RETURN(const std::vector<SourceFile> files, find_source_files(paths_));
     PretokenCounts counts(layout_.space_runs, shared_thread_pool(threads_));
     const Status read = count(files, &counts, console);
     console.draw_progress("");
@@ -116,20 +124,31 @@ class TokenizerTrain : public Command {
     return {};
   }
 
-  static Status count(const std::vector<std::string>& files, PretokenCounts* counts,
-                      Console& console) {
-    for (const std::string& file : files) {
-      ETTIN_RETURN_IF_ERROR(read_training_texts(file, [&](std::span<const std::string_view> texts) {
-        counts->add(texts);
-        console.draw_progress(
-            fmt::format("read {}", readable_bytes(static_cast<double>(counts->bytes()))));
-      }));
+  Status count(const std::vector<SourceFile>& files, PretokenCounts* counts, Console& console) {
+    DocumentReader reader(files, documents_.boundary(), documents_.text_key);
+    std::vector<std::string> batch;
+    size_t bytes = 0;
+    for (bool more = true; more;) {
+      Result<std::optional<Document>> document = reader.next();
+      if (!document.ok()) return document.status();
+      more = document->has_value();
+      if (more) {
+        bytes += (*document)->text.size();
+        batch.push_back(std::move((*document)->text));
+        if (bytes < kBatchBytes) continue;
+      }
+      counts->add(std::vector<std::string_view>(batch.begin(), batch.end()));
+      batch.clear();
+      bytes = 0;
+      console.draw_progress(
+          fmt::format("read {}", readable_bytes(static_cast<double>(counts->bytes()))));
     }
     return {};
   }
 
   std::vector<std::string> paths_;
   std::string out_;
+  DocumentFlags documents_;
   int64_t vocab_size_ = 8192, min_frequency_ = 2;
   bool no_space_runs_ = false, force_ = false;
   int threads_ = 0;

@@ -58,7 +58,8 @@ Result<std::vector<SourceFile>> find_source_files(const std::vector<std::string>
                     ".gz and .zst of them are read too");
     }
     if (!file_exists(input)) {
-      return Status(StatusCode::not_found, fmt::format("{}: there is no such file", input));
+      return Status(StatusCode::not_found, fmt::format("{}: there is no such file", input),
+                    "give .txt or .jsonl files, or folders of them");
     }
     if (!is_known(input)) {
       return Status(StatusCode::invalid_argument,
@@ -79,7 +80,10 @@ Result<std::string> DocumentReader::text_of_object(const std::string& line) cons
   ETTIN_ASSIGN_OR_RETURN(
       const Json object,
       parse_json(line, where, {.max_bytes = kMaxTextBytes, .big_integers = true}));
-  return json_get<std::string>(object, text_key_, where);
+  Result<std::string> text = json_get<std::string>(object, text_key_, where);
+  if (text.ok()) return text;
+  return Status(text.status().code(), text.status().message(),
+                "every line is an object with its text under that key; --text-key names another");
 }
 
 // The next text of the open file, blank or not; nothing at its end.

@@ -60,6 +60,13 @@ class Data(CliTest):
         self.assertTrue(whole["whole"])
         self.assertEqual(whole["sequences"], stats["chunks"])
 
+    def test_a_share_that_catches_no_document_is_said(self):
+        (self.texts / "one.txt").write_text(text("c", 30))
+        code, _, err = run("data", "build", "--tokenizer", TOKENIZER, "--holdout", 0.05,
+                           "--output", self.folder / "out", self.texts)
+        self.assertEqual(code, 0)
+        self.assertIn("no document fell to it; a document is a whole file", err)
+
     def test_inspect(self):
         self.lines("a.jsonl", 20)
         stats = self.build("out", self.texts, "--compression", "zstd")

@@ -1,11 +1,13 @@
 """ettin tokenizer train: from files to a folder that the program itself reads. What Hugging Face's
 `tokenizers` makes of the same text, tests/tokenizer asks."""
+import gzip
 import json
 import shutil
 
 from harness import MODELS, CliTest, run
 
-TEXT = "The river reaches the sea.\nThe sea is there,  the river is here.\n" * 3
+# Without a last line end, which is no part of a document.
+TEXT = ("The river reaches the sea.\nThe sea is there,  the river is here.\n" * 3)[:-1]
 
 
 class TokenizerTrain(CliTest):
@@ -47,17 +49,26 @@ class TokenizerTrain(CliTest):
     def test_the_same_text_in_other_files(self):
         corpus = self.folder / "corpus"
         (corpus / "deep").mkdir(parents=True)
-        parts = [TEXT, "Gr\u00f6\u00dfe, \u6771\u4eac\n", TEXT + "end"]
+        parts = [TEXT, "Gr\u00f6\u00dfe, \u6771\u4eac", TEXT + "end"]
         (corpus / "deep" / "b.txt").write_text(parts[0], encoding="utf-8")
         (corpus / "a.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in parts[1:]),
                                         encoding="utf-8")
         (corpus / "ignored.md").write_text("zzzzzzzz", encoding="utf-8")
-        files = [self.file(f"{i}.text", part) for i, part in enumerate(parts)]
+        files = [self.file(f"{i}.txt", part) for i, part in enumerate(parts)]
         one, answer = self.train("one", "--threads", 1, corpus)
         two, _ = self.train("two", "--threads", 3, *files)
         self.assertEqual(answer["files"], 2)
         for name in ("tokenizer.json", "tokenizer_config.json"):
             self.assertEqual((one / name).read_bytes(), (two / name).read_bytes())
+
+    def test_compressed_texts_are_texts(self):
+        plain, _ = self.train("plain", self.file("text.txt", TEXT))
+        packed = self.folder / "text.txt.gz"
+        packed.write_bytes(gzip.compress(TEXT.encode()))
+        other, _ = self.train("packed", packed)
+        lines, answer = self.train("lines", "--documents", "line", packed)
+        self.assertEqual(*((d / "tokenizer.json").read_bytes() for d in (plain, other)))
+        self.assertEqual(answer["bytes"], len(TEXT) - TEXT.count("\n"))
 
     def test_too_few_pairs_are_said(self):
         text = self.file("text.txt", "abab")
@@ -86,9 +97,9 @@ class TokenizerTrain(CliTest):
                  ("--output", out, "--min-frequency", 0, text)),
                 (2, "no text to train", "hold text", ("--output", out, self.file("empty.txt", ""))),
                 (2, "not a folder", "another", ("--output", text, text)),
-                (3, "missing.txt", "files of text", ("--output", out, self.folder / "missing.txt")),
-                (1, "compressed", "expand", ("--output", out, self.file("a.txt.gz", ""))),
-                (2, "bad.jsonl line 1", "text", ("--output", out, self.file("bad.jsonl", "[]\n")))):
+                (3, "missing.txt", "folders", ("--output", out, self.folder / "missing.txt")),
+                (2, "neither a .txt", ".gz", ("--output", out, self.file("a.text", TEXT))),
+                (5, "bad.jsonl line 1", "--text-key", ("--output", out, self.file("bad.jsonl", "[]\n")))):
             error = self.error(code, *train, *args)
             self.assertIn(message, error["message"])
             self.assertIn(hint, error["hint"])
