@@ -143,9 +143,10 @@ class Train : public Command {
     const char* metric = recipe.dtype == WeightFormat::bf16 ? "bf16" : "fp32";
     double peak = best_peak(peaks, {}, metric, pool->size());
     if (peak == 0) peak = best_peak(peaks, {}, "fp32", pool->size());
+    ETTIN_ASSIGN_OR_RETURN(const std::vector<PhaseLengths> lengths, measure_lengths(recipe));
     for (const Arm& arm : arms) {
       const Plan plan =
-          make_plan(recipe, {.arm = arm, .mean_length = {}, .gflops = kShareOfPeak * peak});
+          make_plan(recipe, {.arm = arm, .lengths = lengths, .gflops = kShareOfPeak * peak});
       if (json) {
         console.line(dump_json(plan_json(plan)));
       } else {
@@ -167,6 +168,7 @@ class Train : public Command {
                         {"tokens", p.tokens},
                         {"sequences", p.sequences},
                         {"mean_length", p.mean_length},
+                        {"microbatch_tokens", p.microbatch_tokens},
                         {"checkpoints", p.checkpoints},
                         {"learning_rates", rates},
                         {"memory_bytes", p.memory.total()},

@@ -25,7 +25,7 @@ void* Arena::allocate(size_t bytes) {
     used_ = 0;
   }
   if (block_ == blocks_.size()) {
-    const size_t grown = std::max(bytes, capacity() / 2);
+    const size_t grown = std::max(bytes, blocks_.empty() ? most_ : capacity() / 2);
     const size_t size = (grown + kHugePage - 1) / kHugePage * kHugePage;
     void* p = std::aligned_alloc(kHugePage, size);
     if (p == nullptr) throw std::bad_alloc();
@@ -35,7 +35,16 @@ void* Arena::allocate(size_t bytes) {
   }
   void* result = blocks_[block_].data + used_;
   used_ += bytes;
+  in_use_ += bytes;
+  most_ = std::max(most_, in_use_);
   return result;
+}
+
+void Arena::reset() {
+  release_to({});
+  if (blocks_.size() < 2) return;
+  for (const Block& b : blocks_) std::free(b.data);
+  blocks_.clear();
 }
 
 size_t Arena::capacity() const {

@@ -187,9 +187,11 @@ View backbone_forward(const Network& network, const Batch& batch, std::span<KvCa
 
 void recompute_layer(const Network& network, const Batch& batch, int64_t layer, const Tape& tape,
                      Arena& arena) {
+  const Arena::Mark mark = arena.mark();
   const LayerPass pass(network, batch, &tape, arena);
   layer_forward(network, batch, network.rope->get(batch.position_count()), pass, layer,
                 tape.layers[static_cast<size_t>(layer)], Extent::until_gate);
+  arena.release_to(mark);
 }
 
 }  // namespace ettin

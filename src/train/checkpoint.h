@@ -21,7 +21,7 @@ namespace ettin {
 
 struct CheckpointIdentity {
   Arm arm;
-  std::string recipe_hash;  // of Recipe::to_yaml(); a run does not resume with another recipe
+  std::string recipe_hash;  // Recipe::identity(); a run does not resume with another recipe
 };
 
 struct FoundCheckpoint {

@@ -9,6 +9,7 @@
 #include "base/test_files.h"
 #include "data/data_order.h"
 #include "formats/mds_writer.h"
+#include "train/phase_lengths.h"
 
 namespace ettin {
 namespace {
@@ -120,6 +121,29 @@ TEST_F(PhaseDataTest, TooFewSequencesForAStep) {
   ASSERT_FALSE(data.ok());
   EXPECT_NE(data.status().message().find("24 sequences, a step needs 25"), std::string::npos)
       << data.status().message();
+}
+
+TEST_F(PhaseDataTest, LengthsAreThoseOfTheRun) {
+  recipe_.phases[0].tokens = 120;
+  recipe_.phases.push_back(recipe_.phases[0]);
+  recipe_.phases[1].data = {{dir_.path() + "/nowhere", 1}};
+  const auto lengths = measure_lengths(recipe_);
+  ASSERT_TRUE(lengths.ok()) << lengths.status().to_string();
+  PhaseData data = open();
+  int64_t tokens = 0, sequences = 0, largest = 0;
+  for (int64_t cursor = 0; tokens < 120; cursor += 12) {
+    const auto step = data.step(cursor, 12);
+    ASSERT_TRUE(step.ok());
+    for (const Microbatch& m : step->microbatches) {
+      largest = std::max(largest, m.data.batch.tokens());
+    }
+    tokens += step->tokens;
+    sequences += 12;
+  }
+  EXPECT_DOUBLE_EQ((*lengths)[0].mean,
+                   static_cast<double>(tokens) / static_cast<double>(sequences));
+  EXPECT_EQ((*lengths)[0].largest_microbatch, largest);
+  EXPECT_EQ((*lengths)[1].mean, 0);
 }
 
 }  // namespace

@@ -78,9 +78,9 @@ std::string time_text(double seconds) {
 
 int64_t activation_bytes(const ModelConfig& c, int64_t tokens, bool recompute) {
   const int64_t H = c.hidden_size, I = c.intermediate_size, A = c.num_heads;
-  const int64_t layer = 6 * H + A + 2 * I;
-  const int64_t kept = recompute ? c.num_layers * H + layer : c.num_layers * layer;
-  const int64_t once = I + 6 * H + 2 * I;
+  const int64_t kept =
+      recompute ? c.num_layers * H + 5 * H + A + 3 * I : c.num_layers * (6 * H + A + 2 * I);
+  const int64_t once = 10 * H + 5 * I;
   return kFloat * tokens * (kept + once);
 }
 
@@ -118,10 +118,9 @@ Plan make_plan(const Recipe& recipe, const PlanOptions& options) {
     const ModelConfig config = phase_model(recipe, i, options.arm);
     PhasePlan phase;
     phase.name = p.name;
-    phase.length_is_known = i < options.mean_length.size() && options.mean_length[i] >= 1;
-    phase.mean_length = phase.length_is_known
-                            ? std::min(options.mean_length[i], static_cast<double>(p.max_length))
-                            : static_cast<double>(p.max_length);
+    const PhaseLengths known = i < options.lengths.size() ? options.lengths[i] : PhaseLengths();
+    phase.length_is_known = known.mean >= 1;
+    phase.mean_length = phase.length_is_known ? known.mean : static_cast<double>(p.max_length);
     count_steps(p, phase.mean_length, &phase);
     for (const double done : kRatesAt) {
       const auto t = static_cast<int64_t>(done * static_cast<double>(p.tokens));
@@ -130,9 +129,8 @@ Plan make_plan(const Recipe& recipe, const PlanOptions& options) {
     // One each time a multiple was passed, and the last.
     if (p.checkpoint_tokens > 0) phase.checkpoints = (p.tokens - 1) / p.checkpoint_tokens;
     ++phase.checkpoints;
-    // A microbatch may hold nothing but long sequences; the mean is what most of them take.
     phase.microbatch_tokens =
-        std::llround(static_cast<double>(p.microbatch_sequences) * phase.mean_length);
+        phase.length_is_known ? known.largest_microbatch : p.microbatch_sequences * p.max_length;
     phase.memory = estimate_memory(recipe, i, options.arm, phase.microbatch_tokens);
     const bool masked = options.arm.objective == Objective::mlm;
     phase.flops =
@@ -183,7 +181,7 @@ std::string format_plan(const Plan& plan) {
   if (plan.gflops > 0) {
     out += fmt::format("time at {:.0f} GFLOP/s: {}\n", plan.gflops, time_text(seconds));
   }
-  if (assumed) out += "* no data was read: every sequence counts as max_length tokens\n";
+  if (assumed) out += "* the data is not there: every sequence counts as max_length tokens\n";
   return out;
 }
 

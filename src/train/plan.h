@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "train/phase_lengths.h"
 #include "train/recipe.h"
 
 namespace ettin {
@@ -24,10 +25,12 @@ struct MemoryEstimate {
   }
 };
 
-// Activations of a pass over `tokens` tokens, in bytes of fp32. Kept for the backward pass, per
-// token and layer: the inputs of attention and MLP (2H), qkv (3H), attention's output (H), its log
-// sums (A), Wi's output (2I); with recompute the layer's input (H). Once: the layer's own set where
-// it is computed again, the gated product (I), and the gradients of all these (6H + 2I).
+// Activations of a pass over `tokens` tokens, in bytes of fp32, as model/backbone.cc and
+// model/backward.cc allocate them; a test compares. Kept for the backward pass, per token and
+// layer: the inputs of attention and MLP (2H), qkv (3H), attention's output (H), its log sums (A),
+// Wi's output (2I); with recompute the layer's input (H). Once: the layer's own set where it is
+// computed again; before and after the layers 3H and the gradient of the last, H; going back 6H +
+// 4I, and I for the forward's gated product.
 int64_t activation_bytes(const ModelConfig& config, int64_t tokens, bool recompute);
 
 MemoryEstimate estimate_memory(const Recipe& recipe, size_t phase, Arm arm,
@@ -40,9 +43,9 @@ double training_flops_per_token(const ModelConfig& config, int64_t length, doubl
 
 struct PlanOptions {
   Arm arm = kEncoder;
-  // Tokens of a mean sequence after the cut at max_length, one for each phase; 0, or a list that is
-  // too short: max_length.
-  std::vector<double> mean_length;
+  // One for each phase; where they are unknown, or the list is too short, every sequence counts as
+  // max_length tokens.
+  std::vector<PhaseLengths> lengths;
   double gflops = 0;  // of the machine while training; 0: no times
 };
 
@@ -60,7 +63,7 @@ struct PhasePlan {
   bool length_is_known = false;  // it came from the data
   int64_t checkpoints = 0;       // the phase's last included
   std::vector<PlannedRate> rates;
-  int64_t microbatch_tokens = 0;
+  int64_t microbatch_tokens = 0;  // of the largest
   MemoryEstimate memory;
   double flops = 0;
   double seconds = 0;  // 0: no speed was given
