@@ -17,6 +17,7 @@
 #include "formats/tensor_source.h"
 #include "model/read_parameters.h"
 #include "text/tokenizer.h"
+#include "train/check_data.h"
 #include "train/checkpoint.h"
 #include "train/data_log.h"
 #include "train/gradient_pass.h"
@@ -115,7 +116,7 @@ Status Trainer::prepare() {
     return Status(StatusCode::unsupported,
                   fmt::format("dtype: the {} backend cannot train in {}", options_.backend,
                               format_name(recipe_.dtype)),
-                  "use f32 or bf16");
+                  "set dtype to fp32 or bf16");
   }
   ETTIN_RETURN_IF_ERROR(check_inputs(recipe_, options_.arm));
   ETTIN_RETURN_IF_ERROR(prepare_data());
@@ -132,6 +133,8 @@ Status Trainer::prepare_data() {
     if (!opened.ok()) return opened.status();
     data_.push_back(*std::move(opened));
   }
+  ETTIN_ASSIGN_OR_RETURN(const std::vector<std::string> unread, check_data(recipe_));
+  for (const std::string& note : unread) observer_.note(note);
   RunIdentity run{std::string(options_.arm.name), identity_.recipe_hash, "", {}};
   ETTIN_ASSIGN_OR_RETURN(run.tokenizer, tokenizer_identity(recipe_.tokenizer));
   for (size_t p = 0; p < data_.size(); ++p) {

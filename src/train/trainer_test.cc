@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include <fmt/format.h>
 
@@ -114,6 +115,36 @@ TEST_F(TrainerTest, FindsWhatIsMissingBeforeTheFirstStep) {
   const Result<TrainOutcome> outcome = train(recipe_, options, observer_);
   ASSERT_FALSE(outcome.ok());
   EXPECT_NE(outcome.status().message().find("nowhere"), std::string::npos);
+  EXPECT_FALSE(directory_exists(options.run_folder));
+}
+
+TEST_F(TrainerTest, SaysThatNothingWasHeldOut) {
+  const std::string empty = dir_.path() + "/empty";
+  std::filesystem::create_directories(empty);
+  ASSERT_TRUE(write_file_atomic(empty + "/index.json", R"({"shards": [], "version": 2})").ok());
+  recipe_.validation.data[0].path = empty;
+  TrainOptions options;
+  options.run_folder = dir_.path() + "/run";
+  const Result<TrainOutcome> outcome = train(recipe_, options, observer_);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.status().message(), "validation.data: it holds no sequences");
+  EXPECT_TRUE(observer_.losses.empty());
+}
+
+TEST_F(TrainerTest, FindsADamagedIdBeforeTheFirstStep) {
+  // The last token of the last sequence, which this short run would never be fed.
+  const std::string shard = dir_.path() + "/data/shard.00000.mds";
+  std::filesystem::resize_file(shard, std::filesystem::file_size(shard) - 1);
+  std::ofstream(shard, std::ios::app | std::ios::binary) << '\xff';
+  recipe_.phases[0].tokens = 1;
+  TrainOptions options;
+  options.run_folder = dir_.path() + "/run";
+  options.stop_at_step = 1;
+  const Result<TrainOutcome> outcome = train(recipe_, options, observer_);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_NE(outcome.status().message().find("phases.pretrain.data: " + shard), std::string::npos)
+      << outcome.status().message();
+  EXPECT_TRUE(observer_.losses.empty());
   EXPECT_FALSE(directory_exists(options.run_folder));
 }
 
