@@ -21,6 +21,7 @@ import converted
 import engine
 import hub
 import report
+import runs
 import trained
 
 
@@ -150,10 +151,11 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     options = parser.parse_args()
     chosen = [case for case in cases.all_cases() if options.only in case.name]
+    with_runs = options.only in runs.NAME
     if options.list:
-        print("\n".join(case.name for case in chosen))
+        print("\n".join([case.name for case in chosen] + [runs.NAME] * with_runs))
         return 0
-    if not chosen:
+    if not chosen and not with_runs:
         parser.error(f"no case has {options.only!r} in its name; --list prints them")
     for program in (options.probe, options.ettin):
         if not pathlib.Path(program).is_file():
@@ -174,6 +176,10 @@ def main():
         verdict = "; ".join(row["problems"]) or "ok"
         print(f"{len(rows):3}/{len(chosen)} {case.name}  {row['seconds']:.1f} s  {verdict}",
               file=sys.stderr, flush=True)
+    if with_runs:
+        problems = runs.check(root, work, ettin, distance)
+        rows.append({"name": runs.NAME, "problems": problems})
+        print(f"{runs.NAME}  {'; '.join(problems) or 'ok'}", file=sys.stderr)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__,
                 "tokenizers": tokenizers.__version__, "numpy": numpy.__version__}
     text = report.markdown(rows, versions, datetime.date.today())
