@@ -214,6 +214,31 @@ def _wordnet_classes(net, r):
                                 f"Every {word} is {_a(kind)}."))
 
 
+_BASIC_ROUNDS = 24
+
+
+def basics(_):
+    """The plainest facts alone, each again and again: capitals, countries, what things are."""
+    r = random.Random("basics")
+    for _ in range(_BASIC_ROUNDS):
+        lines = [_capital(r, c) for c in tables.COUNTRIES]
+        lines += [_up(next(_country(r, c))) for c in tables.COUNTRIES]
+        lines += [_class(r, thing, kind) for things, kind in tables.CLASSES
+                  for thing in r.sample(things, (len(things) + 1) // 2)]
+        r.shuffle(lines)
+        for i in range(0, len(lines), 4):
+            yield [" ".join(lines[i:i + 4])]
+
+
+def capitals(_):
+    """Nothing but capitals, for the last phase."""
+    r = random.Random("capitals")
+    for _ in range(_BASIC_ROUNDS):
+        chosen = r.sample(tables.COUNTRIES, len(tables.COUNTRIES))
+        for i in range(0, len(chosen), 3):
+            yield [" ".join(_capital(r, c) for c in chosen[i:i + 3])]
+
+
 def documents(folder):
     r = random.Random("facts")
     net = wordnet.WordNet(folder)

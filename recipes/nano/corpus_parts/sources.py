@@ -6,7 +6,9 @@ files; the path of that file is recorded for every package when the corpus is ma
 """
 from dataclasses import dataclass
 
-KINDS = ("narrative", "encyclopaedic", "essays", "documentation", "descriptions", "dictionary", "generated")
+GENERATED_KINDS = ("facts", "basics", "capitals", "grammar")
+KINDS = ("narrative", "encyclopaedic", "essays", "documentation", "descriptions",
+         "dictionary") + GENERATED_KINDS
 
 # What follows from a kind of licence for weights that were trained on a text. It is what we do, not
 # a claim about what the law asks for.
@@ -183,8 +185,12 @@ SOURCES = (
 
 # Written by the modules facts.py and grammar.py of this folder, with WordNet's words.
 GENERATED = (
-    Source("facts", "generated", "facts", ("wordnet-base",), ("usr/share/wordnet",),
+    Source("facts", "facts", "facts", ("wordnet-base",), ("usr/share/wordnet",),
            "written for this project, under its licence; WordNet's vocabulary", "permissive"),
-    Source("grammar", "generated", "grammar", ("wordnet-base",), ("usr/share/wordnet",),
+    Source("basics", "basics", "basics", ("wordnet-base",), ("usr/share/wordnet",),
+           "written for this project, under its licence", "permissive"),
+    Source("capitals", "capitals", "capitals", ("wordnet-base",), ("usr/share/wordnet",),
+           "written for this project, under its licence", "permissive"),
+    Source("grammar", "grammar", "grammar", ("wordnet-base",), ("usr/share/wordnet",),
            "written for this project, under its licence; WordNet's vocabulary", "permissive"),
 )
