@@ -7,7 +7,8 @@ import signal
 import subprocess
 import unittest
 
-from harness import ETTIN, MODELS, PARIS, CliTest, clean_environment, json_lines, run
+from harness import (ETTIN, MODELS, PARIS, CliTest, clean_environment, json_lines, on_fixture,
+                     run)
 
 
 class Input(CliTest):
@@ -322,7 +323,8 @@ class Terminal(CliTest):
         self.assertTrue(seen.endswith("\r\x1b[K"))  # and wiped
 
     def test_generate_shows_the_prompt(self):
-        code, seen = self.on_terminal(["stdout"], "generate", "The capital of Germany is")
+        code, seen = self.on_terminal(["stdout"], *on_fixture(
+            ["generate", "The capital of Germany is"]))
         self.assertEqual((code, seen), (0, "\x1b[2mThe capital of Germany is\x1b[0m Berlin.\r\n"))
 
     def test_errors_have_colour(self):
@@ -356,3 +358,12 @@ class Demo(CliTest):
         answer, = self.answers("demo", "The sky is blue.")
         self.assertEqual((answer["text"], answer["mask_added"]), ("The sky is blue [MASK].", True))
         self.error(1, "demo", "word " * 400)
+
+    def test_sentences_of_the_readme(self):
+        for text, encoder, decoder in (
+                (PARIS, " Paris", " Paris"),
+                ("A violin is a musical [MASK].", " instrument", " instrument"),
+                ("Italy is a country in [MASK].", " Europe", " Europe")):
+            answer, = self.answers("demo", text)
+            self.assertEqual(answer["encoder"][0]["token_str"], encoder)
+            self.assertEqual(answer["decoder"]["first_token"][0]["token_str"], decoder)

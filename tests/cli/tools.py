@@ -22,7 +22,7 @@ class Inspect(CliTest):
         self.assertEqual(by_name["files"][-1]["sha256"], report["files"][-1]["sha256"])
 
     def test_for_people(self):
-        out = self.ok("inspect")
+        out = self.ok("inspect", "--model", "seedling-encoder")
         for words in ("encoder", "5.5 million", "GllGll", "160000", "fp16", "sha256"):
             self.assertIn(words, out)
 
