@@ -1,5 +1,6 @@
 """Checkpoints of `ettin train` are models of transformers: loaded by their path with no tensor missing
 or left over, with the tokenizer, and with the same answers."""
+import random
 import subprocess
 
 import torch
@@ -17,8 +18,8 @@ STEPS = "6"
 def _texts(path):
     """Enough to fill the toy's sequences; what they say does not matter."""
     words = "the a river sea hill small old reaches leaves sees is near far over . ,".split()
-    lines = [" ".join(words[(i * i + j * (i % 7 + 1)) % len(words)] for j in range(60))
-             for i in range(200)]
+    chance = random.Random(3)
+    lines = [" ".join(chance.choices(words, k=60)) for _ in range(200)]
     path.write_text("\n".join(lines) + "\n")
 
 
