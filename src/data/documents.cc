@@ -106,7 +106,7 @@ Result<std::optional<std::string>> DocumentReader::next_text() {
     }
     if (some) text += '\n';
     some = true;
-    if (line->size() > kMaxTextBytes - text.size() - 1) {
+    if (text.size() + line->size() >= kMaxTextBytes) {
       return Status(StatusCode::resource_limit,
                     fmt::format("{}: a document of more than {} MiB", files_[file_].path,
                                 kMaxTextBytes >> 20),
