@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/float_mode.h"
 
 namespace ettin {
 namespace {
@@ -83,6 +84,7 @@ void ThreadPool::run(int64_t count, Task task, void* context) {
   count_.store(count, std::memory_order_relaxed);
   task_.store(task, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
+  float_mode_.store(float_mode(), std::memory_order_relaxed);
   if (spins_ > 0) caller_cpu_.store(::sched_getcpu(), std::memory_order_relaxed);
   left_.store(static_cast<int32_t>(count), std::memory_order_relaxed);
   for (int w = 0; w < size(); ++w) {
@@ -110,6 +112,8 @@ int32_t ThreadPool::work(uint32_t generation, int worker) {
   const int64_t count = count_.load(std::memory_order_relaxed);
   const Task task = task_.load(std::memory_order_relaxed);
   void* const context = context_.load(std::memory_order_relaxed);
+  const uint64_t mode = float_mode_.load(std::memory_order_relaxed);
+  if (mode != float_mode()) set_float_mode(mode);
   int32_t done = 0;
   for (int at = 0; at < size(); ++at) {
     const int owner = worker + at < size() ? worker + at : worker + at - size();

@@ -3,7 +3,8 @@
 // parallel_for gives each thread a run of consecutive indices, the same one in every region of the
 // same size, so that its cache still holds what it read before; who is done helps the others. So a
 // task's result must depend on its index alone, never on the worker or on the number of threads:
-// that is what makes every result of ettin independent of --threads.
+// that is what makes every result of ettin independent of --threads. For the same reason a worker
+// computes in the caller's floating-point mode (float_mode.h).
 #pragma once
 
 #include <atomic>
@@ -71,6 +72,7 @@ class ThreadPool {
   std::atomic<int64_t> count_{0};
   std::atomic<Task> task_{nullptr};
   std::atomic<void*> context_{nullptr};
+  std::atomic<uint64_t> float_mode_{0};
   std::atomic<int> caller_cpu_{-1};
   std::atomic<const std::byte*> ahead_{nullptr};
   std::atomic<size_t> ahead_bytes_{0};

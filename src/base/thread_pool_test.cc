@@ -1,8 +1,11 @@
 #include "base/thread_pool.h"
 
+#include <limits>
 #include <numeric>
 
 #include <gtest/gtest.h>
+
+#include "base/float_mode.h"
 
 namespace ettin {
 namespace {
@@ -55,6 +58,31 @@ TEST(ThreadPool, ConsecutiveIndicesFirst) {
     ASSERT_EQ(by[0], 0);
     ASSERT_EQ(by[4], 1);
   }
+}
+
+TEST(ThreadPool, WorkersComputeInTheModeOfTheCaller) {
+#if !defined(__SSE__) && !defined(__aarch64__)
+  GTEST_SKIP() << "SKIPPED: no floating-point mode is known for this CPU";
+#endif
+  ThreadPool pool(3);
+  const volatile float least = std::numeric_limits<float>::min();
+  const auto all_zero = [&] {
+    std::vector<char> zero(3);  // what each thread sees: the caller may take any subnormal for 0
+    std::atomic<int> begun{0};
+    pool.parallel_for(3, [&](int64_t i, int) {
+      for (++begun; begun < 3;) std::this_thread::yield();  // a thread each
+      const volatile float half = least / 2;
+      zero[static_cast<size_t>(i)] = half == 0;
+    });
+    EXPECT_TRUE(zero[0] == zero[1] && zero[1] == zero[2]);
+    return zero[0] != 0;
+  };
+  EXPECT_FALSE(all_zero());
+  {
+    const SubnormalsAreZero zero;
+    EXPECT_TRUE(all_zero());
+  }
+  EXPECT_FALSE(all_zero());
 }
 
 TEST(ThreadPool, SeveralCallersTakeTurns) {

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/float_mode.h"
 #include "base/hash.h"
 #include "formats/tensor_source.h"
 #include "model/read_parameters.h"
@@ -332,6 +333,7 @@ Result<TrainOutcome> Trainer::run() {
 
 Result<TrainOutcome> train(const Recipe& recipe, const TrainOptions& options,
                            TrainObserver& observer) {
+  const SubnormalsAreZero zero;  // as training goes on they would come to halve its speed
   return Trainer(recipe, options, observer).run();
 }
 
