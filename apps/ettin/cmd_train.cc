@@ -220,7 +220,10 @@ class Train : public Command {
                      {"checkpoint", outcome.checkpoint},
                      {"activation_bytes", outcome.activation_bytes}};
     if (observer.last()) document["loss"] = observer.last()->loss;
-    if (observer.validation()) document["validation_loss"] = observer.validation()->loss;
+    if (observer.validation()) {
+      document["validation_loss"] = observer.validation()->loss;
+      document["validation_accuracy"] = observer.validation()->accuracy;
+    }
     return document;
   }
 

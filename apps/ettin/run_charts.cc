@@ -249,7 +249,7 @@ RunSummary summarize(const RunMetrics& run, const RunChartOptions& options) {
   }
   for (const ValidationMetrics& m : run.validations) {
     s.validation_loss = m.loss;
-    s.accuracy = m.accuracy > 0 ? std::optional(m.accuracy) : std::nullopt;
+    s.accuracy = m.accuracy;
     if (!s.best_validation_loss || m.loss < *s.best_validation_loss) {
       s.best_validation_loss = m.loss;
     }

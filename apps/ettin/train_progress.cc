@@ -138,9 +138,8 @@ void TrainProgress::redraw() {
 }
 
 void TrainProgress::validation(const ValidationMetrics& m) {
-  std::string text = fmt::format("step {}  validation loss {:.4f}", with_commas(m.step), m.loss);
-  if (m.accuracy > 0) text += fmt::format("  accuracy {:.2f} %", m.accuracy * 100);
-  note(text);
+  note(fmt::format("step {}  validation loss {:.4f}  accuracy {:.2f} %", with_commas(m.step),
+                   m.loss, m.accuracy * 100));
 }
 
 void TrainProgress::note(std::string_view text) {

@@ -225,13 +225,13 @@ TEST_F(FiniteDifference, CrossEntropy) {
   const double scale = 0.7;
   const auto loss = [&] {
     g_.pack(w, b, &weight, &transposed);
-    g_.cross_entropy(x, weight, transposed, targets, scale, losses, View(), View(), View());
+    g_.cross_entropy(x, weight, transposed, targets, scale, losses, {}, View(), View(), View());
     double sum = 0;
     for (const double l : losses) sum += l;
     return scale * sum;
   };
   loss();
-  g_.cross_entropy(x, weight, transposed, targets, scale, losses, dx, d_w, d_b);
+  g_.cross_entropy(x, weight, transposed, targets, scale, losses, {}, dx, d_w, d_b);
   expect_gradient("x", x, dx, loss);
   expect_gradient("weight", w, d_w, loss);
   expect_gradient("bias", b, d_b, loss);

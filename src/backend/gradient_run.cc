@@ -33,6 +33,7 @@ struct GradientRun::State {
   std::vector<int32_t> ids;
   std::vector<int64_t> rows;
   std::vector<double> losses;
+  std::vector<uint8_t> best;
   std::vector<GradientOutput> first_outputs;
 
   const Backend& b() const { return *backend; }
@@ -158,6 +159,7 @@ struct GradientRun::State {
         x = make(T, c.in, kInput);
         for (int64_t t = 0; t < T; ++t) ids.push_back(static_cast<int32_t>(spread(t / 2, c.out)));
         losses.resize(to_size(T));
+        best.resize(to_size(T));
         if (c.loss_only) break;
         dx = make(T, c.in, kOutput);
         d_weight = make(c.out, c.in, kOutput, 0.1f);
@@ -206,7 +208,8 @@ struct GradientRun::State {
         return g().pool_backward(dy, starts, c.pooling, dx);
       case GradientOp::cross_entropy:
         // Not a power of two: the order of scaling and rounding to bf16 shows.
-        return g().cross_entropy(x, weight, transposed, ids, 0.3, losses, dx, d_weight, d_bias);
+        return g().cross_entropy(x, weight, transposed, ids, 0.3, losses, best, dx, d_weight,
+                                 d_bias);
     }
   }
 
@@ -243,6 +246,7 @@ struct GradientRun::State {
                           ? std::vector<GradientOutput>()
                           : collect({{"dx", dx}, {"d_weight", d_weight}, {"d_bias", d_bias}});
         result.push_back({"losses", losses});
+        result.push_back({"best", {best.begin(), best.end()}});
         return result;
       }
       default:

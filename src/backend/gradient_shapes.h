@@ -30,10 +30,11 @@ inline void check_dropout(ConstView x, const Dropout& dropout, Epilogue epilogue
 
 inline void check_cross_entropy(ConstView x, const LinearWeight& weight,
                                 const LinearWeight& transposed, std::span<const int32_t> targets,
-                                std::span<double> losses, ConstView dx, ConstView d_weight,
-                                ConstView d_bias) {
+                                std::span<double> losses, std::span<uint8_t> best, ConstView dx,
+                                ConstView d_weight, ConstView d_bias) {
   const int64_t V = weight.out_features, H = weight.in_features;
   ETTIN_CHECK(x.cols == H && to_size(x.rows) == targets.size() && targets.size() == losses.size());
+  ETTIN_CHECK(best.empty() || best.size() == targets.size());
   for (const int32_t t : targets) ETTIN_CHECK(t >= 0 && t < V);
   if (dx.data == nullptr) return;
   ETTIN_CHECK(transposed.out_features == H && transposed.in_features == V);

@@ -105,13 +105,14 @@ class Gradients {
   // losses[m] = log(sum(exp(y[m]))) - y[m][targets[m]] for y = x W^T + b, forward and backward in
   // one pass over blocks of rows, so that M x V logits never exist:
   // dx = scale * (softmax(y) - onehot(targets)) W, and d_weight, d_bias grow by scale times theirs.
-  // With an empty dx only the losses are computed. d_bias may be empty. With bf16 weights the
+  // best[m] = 1 where no logit is larger than the target's, else 0; best may be empty.
+  // With an empty dx no gradients are computed. d_bias may be empty. With bf16 weights the
   // gradient of the logits, scale included, is rounded for both products and not for d_bias.
-  // x, dx [M, H], weight [V, H], d_weight [V, H], d_bias [1, V], losses [M], targets in [0, V)
+  // x, dx [M, H], weight, d_weight [V, H], d_bias [1, V], losses, best [M], targets in [0, V)
   virtual void cross_entropy(ConstView x, const LinearWeight& weight,
                              const LinearWeight& transposed, std::span<const int32_t> targets,
-                             double scale, std::span<double> losses, View dx, View d_weight,
-                             View d_bias) const = 0;
+                             double scale, std::span<double> losses, std::span<uint8_t> best,
+                             View dx, View d_weight, View d_bias) const = 0;
 };
 
 }  // namespace ettin

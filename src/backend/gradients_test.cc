@@ -1,7 +1,9 @@
 // The contract of Gradients; formulas are in finite_difference_test.cc.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 
 #include "backend/case_data.h"
@@ -44,6 +46,35 @@ TEST(Gradients, ThreadsDoNotChangeBits) {
   }
 }
 
+TEST(Gradients, BestIsWhereNoLogitIsLarger) {
+  const int64_t M = 90, H = 8, V = 700;  // more rows than one block of ref, two ranges of cpu
+  for (const auto& b : {ref(WeightFormat::f32), must_make({.name = "cpu", .threads = 2})}) {
+    const Gradients& g = *b->gradients();
+    Arena arena;
+    const View x = make_random(*b, arena, M, H, false, 1, 1),
+               w = make_random(*b, arena, V, H, false, 2, 1);
+    const View logits = b->allocate(arena, M, V), dx = b->allocate(arena, M, H);
+    const View d_w = make_random(*b, arena, V, H, false, 3, 0);
+    LinearWeight weight, transposed;
+    g.pack(w, View(), &weight, &transposed);
+    b->linear(x, weight, Epilogue::store, Activation::identity, logits);
+    const std::vector<double> y = read_values(*b, logits);
+    std::vector<int32_t> targets;
+    for (int64_t m = 0; m < M; ++m) {
+      const auto row = y.begin() + m * V;
+      const auto largest = static_cast<int32_t>(std::max_element(row, row + V) - row);
+      targets.push_back(m % 3 == 0 ? (largest + 1) % static_cast<int32_t>(V) : largest);
+    }
+    std::vector<double> losses(targets.size());
+    for (const bool backward : {false, true}) {
+      std::vector<uint8_t> best(targets.size(), 2);
+      g.cross_entropy(x, weight, transposed, targets, 1, losses, best, backward ? dx : View(),
+                      backward ? d_w : View(), View());
+      for (size_t m = 0; m < best.size(); ++m) EXPECT_EQ(best[m], m % 3 == 0 ? 0 : 1) << m;
+    }
+  }
+}
+
 // What is rounded to bf16, and when: against products of rounded operands in double.
 TEST(Gradients, Bf16RoundsBothOperandsOfEveryProduct) {
   const int64_t M = 9, H = 20, V = 35;
@@ -82,7 +113,7 @@ TEST(Gradients, Bf16RoundsBothOperandsOfEveryProduct) {
   std::vector<int32_t> targets = {1, 0, 34, 5, 5, 5, 2, 0, 17};
   std::vector<double> losses(targets.size()), log_sums(targets.size());
   const View dx = make(M, H, 7), d_w2 = make(V, H, 5, 0), d_b = make(1, V, 5, 0);
-  g.cross_entropy(x, weight, transposed, targets, 0.3, losses, dx, d_w2, d_b);
+  g.cross_entropy(x, weight, transposed, targets, 0.3, losses, {}, dx, d_w2, d_b);
   const View y = make(M, V, 8), dx_expected = make(M, H, 9), d_w_expected = make(V, H, 5, 0);
   exact->linear(rounded(x), exact_weight, Epilogue::store, Activation::identity, y);
   exact->log_sum_exp(y, log_sums);
@@ -266,12 +297,12 @@ TEST_P(OnRef, GradientsOfWeightsGrow) {
       {"cross_entropy weight", V, in,
        [&](int64_t first, int64_t n, View grows, View dx) {
          g_.cross_entropy(x.slice_rows(first, n), weight, transposed, part(ids, first, n), 0.3,
-                          part(losses, first, n), dx, grows, no_bias);
+                          part(losses, first, n), {}, dx, grows, no_bias);
        }},
       {"cross_entropy bias", 1, V,
        [&](int64_t first, int64_t n, View grows, View dx) {
          g_.cross_entropy(x.slice_rows(first, n), weight, transposed, part(ids, first, n), 0.3,
-                          part(losses, first, n), dx, no_matrix, grows);
+                          part(losses, first, n), {}, dx, no_matrix, grows);
        }},
   };
   for (const Case& c : cases) {

@@ -143,8 +143,8 @@ namespace {
 // y = norm(activation(x W^T)) W'^T, loss and backward: what both heads share.
 void head_loss(const TrainedNetwork& trained, ConstView x, std::span<const int32_t> targets,
                const LinearWeight& projection, const LinearWeight& across, double scale,
-               Arena& arena, std::span<double> losses, View dx, Parameter* d_projection,
-               Parameters* gradients) {
+               Arena& arena, std::span<double> losses, std::span<uint8_t> best, View dx,
+               Parameter* d_projection, Parameters* gradients) {
   const Network& network = trained.network;
   const Weights& w = network.weights;
   const Backend& b = *network.backend;
@@ -158,12 +158,12 @@ void head_loss(const TrainedNetwork& trained, ConstView x, std::span<const int32
   g.activate(z, activation, a);                                         // (M, H)
   b.layer_norm(a, w.head_norm, y);                                      // (M, H)
   if (gradients == nullptr) {
-    g.cross_entropy(y, projection, across, targets, scale, losses, View(), View(), View());
+    g.cross_entropy(y, projection, across, targets, scale, losses, best, View(), View(), View());
     return;
   }
   const View dy = b.allocate(arena, M, H);
   const LinearBackward linear{b, g};
-  g.cross_entropy(y, projection, across, targets, scale, losses, dy, d_projection->weight,
+  g.cross_entropy(y, projection, across, targets, scale, losses, best, dy, d_projection->weight,
                   d_projection->bias);  // (M, H)
   Parameter& d_norm = gradients->head_norm;
   g.layer_norm_backward(a, w.head_norm, dy, Epilogue::store, dy, d_norm.weight, d_norm.bias);
@@ -175,8 +175,8 @@ void head_loss(const TrainedNetwork& trained, ConstView x, std::span<const int32
 }  // namespace
 
 void language_model_loss(const TrainedNetwork& trained, ConstView hidden, const Targets& targets,
-                         double scale, Arena& arena, std::span<double> losses, View d_hidden,
-                         Parameters* gradients) {
+                         double scale, Arena& arena, std::span<double> losses,
+                         std::span<uint8_t> best, View d_hidden, Parameters* gradients) {
   ETTIN_CHECK(trained.network.config.head == Head::language_model);
   ETTIN_CHECK(targets.rows.size() == targets.ids.size() && losses.size() == targets.ids.size());
   const auto M = static_cast<int64_t>(targets.rows.size());
@@ -187,7 +187,7 @@ void language_model_loss(const TrainedNetwork& trained, ConstView hidden, const 
   const View dx = gradients != nullptr ? b.allocate(arena, M, hidden.cols) : View();
   b.gather_rows(hidden, targets.rows, x);  // (M, H)
   head_loss(trained, x, targets.ids, trained.network.weights.vocab_projection,
-            trained.transposed.vocab_projection, scale, arena, losses, dx,
+            trained.transposed.vocab_projection, scale, arena, losses, best, dx,
             gradients != nullptr ? &gradients->vocab_projection : nullptr, gradients);
   if (gradients != nullptr) trained.ops().gather_rows_backward(dx, targets.rows, d_hidden);
 }
@@ -205,7 +205,7 @@ void classification_loss(const TrainedNetwork& trained, ConstView hidden,
   const View dx = gradients != nullptr ? b.allocate(arena, N, hidden.cols) : View();
   b.pool(hidden, starts, pooling, x);  // (N, H)
   head_loss(trained, x, labels, trained.network.weights.classifier, trained.transposed.classifier,
-            scale, arena, losses, dx, gradients != nullptr ? &gradients->classifier : nullptr,
+            scale, arena, losses, {}, dx, gradients != nullptr ? &gradients->classifier : nullptr,
             gradients);
   if (gradients != nullptr) trained.ops().pool_backward(dx, starts, pooling, d_hidden);
 }

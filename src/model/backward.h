@@ -41,12 +41,13 @@ struct Targets {
   std::vector<int32_t> ids;   // [M]
 };
 
-// Cross-entropy in nats of each target, [M]. With `gradients`, also scale times their gradients:
-// of the head's parameters, added, and of the hidden states, written to d_hidden [T, H].
+// Cross-entropy in nats of each target, and whether no token is likelier (`best`, 1 or 0; may be
+// empty), [M]. With `gradients`, also scale times the losses' gradients: of the head's parameters,
+// added, and of the hidden states, written to d_hidden [T, H].
 // Precondition: config.head is language_model.
 void language_model_loss(const TrainedNetwork& trained, ConstView hidden, const Targets& targets,
-                         double scale, Arena& arena, std::span<double> losses, View d_hidden,
-                         Parameters* gradients);
+                         double scale, Arena& arena, std::span<double> losses,
+                         std::span<uint8_t> best, View d_hidden, Parameters* gradients);
 
 // The same for one label per sequence (head sequence_classification).  labels [N], losses [N]
 void classification_loss(const TrainedNetwork& trained, ConstView hidden,

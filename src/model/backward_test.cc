@@ -86,7 +86,7 @@ PassResult pass(const TrainedNetwork& trained, const Example& e, Tape tape, Aren
   b.copy_to_host(hidden, std::span(r.hidden));
   const View d_hidden = b.allocate(arena, hidden.rows, hidden.cols);
   std::vector<double> losses(e.targets.ids.size());
-  language_model_loss(trained, hidden, e.targets, 0.25, arena, losses, d_hidden, gradients);
+  language_model_loss(trained, hidden, e.targets, 0.25, arena, losses, {}, d_hidden, gradients);
   for (const double loss : losses) r.loss += 0.25 * loss;
   if (gradients != nullptr) {
     backbone_backward(trained, e.batch, tape, d_hidden, arena, gradients);

@@ -1,5 +1,6 @@
 #include "train/gradient_pass.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace ettin {
@@ -24,7 +25,9 @@ double GradientPass::run_one(const TrainedNetwork& trained, const Microbatch& m,
       backward ? network.backend->allocate(arena_, hidden.rows, hidden.cols) : View();
   losses_.assign(m.data.targets.ids.size(), 0);
   const Arena::Mark mark = arena_.mark();
-  language_model_loss(trained, hidden, m.data.targets, m.scale, arena_, losses_, d_hidden,
+  if (!backward) best_.assign(losses_.size(), 0);
+  language_model_loss(trained, hidden, m.data.targets, m.scale, arena_, losses_,
+                      backward ? std::span<uint8_t>() : best_, d_hidden,
                       backward ? &gradients_ : nullptr);
   arena_.release_to(mark);
   if (backward) {
@@ -43,12 +46,17 @@ double GradientPass::run(const TrainedNetwork& trained, std::span<const Microbat
   return loss;
 }
 
-double GradientPass::loss(const TrainedNetwork& trained, std::span<const Microbatch> step) {
-  double loss = 0;
+GradientPass::Evaluation GradientPass::evaluate(const TrainedNetwork& trained,
+                                                std::span<const Microbatch> step) {
+  Evaluation result;
+  int64_t targets = 0, right = 0;
   for (const Microbatch& m : step) {
-    loss += run_one(trained, m, {.attention_out_dropout = 0, .recompute = true}, false);
+    result.loss += run_one(trained, m, {.attention_out_dropout = 0, .recompute = true}, false);
+    targets += static_cast<int64_t>(best_.size());
+    right += std::count(best_.begin(), best_.end(), 1);
   }
-  return loss;
+  if (targets > 0) result.accuracy = static_cast<double>(right) / static_cast<double>(targets);
+  return result;
 }
 
 }  // namespace ettin

@@ -33,8 +33,12 @@ class GradientPass {
   // gradients() afterwards. `options.attention_out_dropout` > 0 needs row keys.
   double run(const TrainedNetwork& trained, std::span<const Microbatch> step,
              const PassOptions& options);
-  // The same loss without gradients and without dropout.
-  double loss(const TrainedNetwork& trained, std::span<const Microbatch> step);
+  // The same loss without gradients and without dropout, and the share of the step's targets that
+  // no token is likelier than (0 without targets).
+  struct Evaluation {
+    double loss = 0, accuracy = 0;
+  };
+  Evaluation evaluate(const TrainedNetwork& trained, std::span<const Microbatch> step);
 
   Parameters& gradients() { return gradients_; }
   size_t activation_bytes() const { return arena_.capacity(); }
@@ -45,7 +49,8 @@ class GradientPass {
 
   Parameters gradients_;
   Arena arena_;
-  std::vector<double> losses_;
+  std::vector<double> losses_;  // of a microbatch's targets
+  std::vector<uint8_t> best_;   // the same, where they are asked for
 };
 
 }  // namespace ettin

@@ -241,7 +241,7 @@ Status MetricsLog::add(const ValidationMetrics& m) {
   ETTIN_RETURN_IF_ERROR(files_->validations.append(Table<ValidationMetrics>::line(m)));
   const std::array<Scalar, 2> scalars = {
       {{"validation/loss", m.loss}, {"validation/accuracy", m.accuracy}}};
-  return files_->events.add(m.step, std::span(scalars).first(m.accuracy > 0 ? 2 : 1));
+  return files_->events.add(m.step, scalars);
 }
 
 Result<std::vector<StepMetrics>> read_metrics(const std::string& run_folder) {

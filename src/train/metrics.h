@@ -28,7 +28,7 @@ struct StepMetrics {
 struct ValidationMetrics {
   int64_t step = 0, tokens = 0;
   double loss = 0;      // nats per target
-  double accuracy = 0;  // of the best token; 0 when it is not computed
+  double accuracy = 0;  // share of the targets that no token is likelier than
 };
 
 // RUN/metrics.csv, RUN/validation.csv and a TensorBoard event file (train/event_file.h), each

@@ -288,8 +288,8 @@ Status Trainer::update(StepMetrics* m) {
 
 Status Trainer::validate() {
   if (!validation_) return Status();
-  const ValidationMetrics m{state_.step, state_.tokens,
-                            pass_->loss(*trained_, validation_->microbatches()), 0};
+  const auto [loss, accuracy] = pass_->evaluate(*trained_, validation_->microbatches());
+  const ValidationMetrics m{state_.step, state_.tokens, loss, accuracy};
   ETTIN_RETURN_IF_ERROR(metrics_->add(m));
   observer_.validated(m);
   return Status();

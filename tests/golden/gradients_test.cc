@@ -59,7 +59,7 @@ void check(const std::shared_ptr<const Backend>& backend, Bound bound, bool reco
     GradientPass pass(config, backend->activation_dtype());
     const std::vector<Microbatch> step = step_of(c.name, expected);
     const double loss = pass.run(trained, step, {.recompute = recompute});
-    EXPECT_DOUBLE_EQ(pass.loss(trained, step), loss);
+    EXPECT_DOUBLE_EQ(pass.evaluate(trained, step).loss, loss);
     const double wanted = expected["loss"].get<double>();
     worst_loss = std::max(worst_loss, std::abs(loss - wanted) / wanted);
     const auto gradients = by_name(config, pass.gradients());

@@ -169,7 +169,9 @@ class Pass {
           sum += sums_[range * block_ + r] * std::exp(shift);
         }
         log_sums_[r] = most + std::log(sum);
-        call_.losses[to_size(first_ + r)] = log_sums_[r] - static_cast<double>(target_logits_[r]);
+        const size_t row = to_size(first_ + r);
+        call_.losses[row] = log_sums_[r] - static_cast<double>(target_logits_[r]);
+        if (!call_.best.empty()) call_.best[row] = target_logits_[r] >= most ? 1 : 0;
       }
     });
   }

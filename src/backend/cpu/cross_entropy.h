@@ -1,6 +1,7 @@
 // Softmax cross-entropy over a large vocabulary, forward and backward, without all logits at once.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "backend/cpu/operands.h"
@@ -15,6 +16,7 @@ struct CrossEntropy {
   std::span<const int32_t> targets;
   double scale;
   std::span<double> losses;
+  std::span<uint8_t> best;
   View dx, d_weight, d_bias;
 };
 

@@ -265,9 +265,9 @@ class RefGradients final : public Gradients {
 
   void cross_entropy(ConstView x, const LinearWeight& weight, const LinearWeight& transposed,
                      std::span<const int32_t> targets, double scale, std::span<double> losses,
-                     View dx, View d_weight, View d_bias) const override {
+                     std::span<uint8_t> best, View dx, View d_weight, View d_bias) const override {
     check({x});
-    check_cross_entropy(x, weight, transposed, targets, losses, dx, d_weight, d_bias);
+    check_cross_entropy(x, weight, transposed, targets, losses, best, dx, d_weight, d_bias);
     constexpr int64_t kBlock = 16;
     Arena arena;
     const View block = backend_.allocate(arena, kBlock, weight.out_features);
@@ -282,6 +282,10 @@ class RefGradients final : public Gradients {
         const int64_t target = targets[to_size(first + m)];
         const double log_sum = log_sums[to_size(m)];
         losses[to_size(first + m)] = log_sum - static_cast<double>(row(y, m)[target]);
+        if (!best.empty()) {
+          const T largest = *std::max_element(row(y, m), row(y, m) + y.cols);
+          best[to_size(first + m)] = row(y, m)[target] >= largest ? 1 : 0;
+        }
         for (int64_t v = 0; v < y.cols; ++v) {
           const double p = std::exp(static_cast<double>(row(y, m)[v]) - log_sum);
           row(y, m)[v] = static_cast<T>(scale * (p - (v == target ? 1 : 0)));
