@@ -21,8 +21,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kSmallFile = size_t{64} << 20;
-// Beside config.json, which is written anew, and the weights. The report belongs to one folder.
-constexpr std::array<std::string_view, 2> kNotCopied = {"config.json", "quantization_report.json"};
+// Beside config.json, which is written anew, and the weights. A report and a training run's
+// checksums belong to one folder.
+constexpr std::array<std::string_view, 3> kNotCopied = {"config.json", "quantization_report.json",
+                                                        "checksums.json"};
 constexpr std::array<std::string_view, 5> kCopiedKinds = {".json", ".txt", ".md", ".jinja",
                                                           ".model"};
 

@@ -41,15 +41,17 @@ class Quantize(CliTest):
                 line, = self.answers("bench", "--model", out, "--cases", "1x8", "--budget", 0)
                 self.assertEqual(line["variant"], dtype)
 
-    def test_links_out_of_the_folder_are_not_followed(self):
+    def test_what_is_not_copied(self):
         secret = self.file("secret.txt", "not for others")
         model = self.folder / "model"
         shutil.copytree(MODELS / "seedling-encoder", model)
         (model / "notes.txt").symlink_to(secret)
+        (model / "checksums.json").write_text("{}")  # of a training run: true of that folder alone
         code, _, err = run("quantize", model, self.folder / "out", "--dtype", "q8")
         self.assertEqual(code, 0, err)
         self.assertIn("not copied", err)
         self.assertFalse((self.folder / "out/notes.txt").exists())
+        self.assertFalse((self.folder / "out/checksums.json").exists())
         self.assertTrue((self.folder / "out/tokenizer.json").exists())
 
     def test_the_folder_is_a_model(self):
