@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kCaseColumns = 22;
 constexpr double kMiB = 1 << 20;
+constexpr int64_t kFamilyVocabulary = 50368;  // a body of that shape with another is not a 17m
 
 double fraction(double floor_ms, double ms) {
   return ms > 0 ? std::round(floor_ms / ms * 1e4) / 1e4 : 0;
@@ -32,7 +33,8 @@ std::string size_name(const ModelInfo& info) {
   };
   for (const Shape& s : {Shape{7, 256, "17m"}, Shape{10, 384, "32m"}, Shape{19, 512, "68m"},
                          Shape{22, 768, "150m"}, Shape{28, 1024, "400m"}, Shape{28, 1792, "1b"}}) {
-    if (info.layers == s.layers && info.hidden_size == s.hidden) return s.name;
+    const bool same = info.layers == s.layers && info.hidden_size == s.hidden;
+    if (same && info.vocab_size == kFamilyVocabulary) return s.name;
   }
   const size_t end = info.directory.find_last_not_of('/');
   const std::string path = info.directory.substr(0, end + 1);
