@@ -5,7 +5,8 @@ include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ettin)
 install(TARGETS ettin EXPORT ettin-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/ettin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ettin/models)
+install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ettin/models
+        PATTERN "seedling-*" EXCLUDE)  # the tests' fixture
 install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ettin/recipes)
 install(EXPORT ettin-targets NAMESPACE ettin:: DESTINATION ${config_dir})
 

@@ -91,8 +91,8 @@ class Convert : public Command {
         "the reverse. --format onnx writes onnx/model.onnx and its like for ONNX Runtime and "
         "transformers.js, one file for each type.",
         {"ettin convert small large --dtype fp32", "ettin convert DIR shards --shard-size 500MB",
-         "ettin convert seedling-encoder start --as decoder",
-         "ettin convert seedling-encoder web --format onnx --dtype fp32,q8",
+         "ettin convert ettin-encoder-32m start --as decoder",
+         "ettin convert ettin-encoder-32m web --format onnx --dtype fp32,q8",
          "ettin convert pretrain/ep0-ba5996-rank0.pt step5996"}};
   }
 

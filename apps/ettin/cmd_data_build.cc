@@ -23,7 +23,7 @@ class DataBuild : public Command {
             "folders of .txt and .jsonl, plain, .gz or .zst. A document is cut into chunks, equal "
             "documents are dropped. The output depends on inputs and options alone, not on the "
             "threads; a build that was killed goes on when it is started again.",
-            {"ettin data build --tokenizer models/seedling-encoder --output shards texts/",
+            {"ettin data build --tokenizer models/ettin-nano-encoder --output shards texts/",
              "ettin data build --tokenizer DIR --output DIR --documents line --max-length 512 "
              "a.txt.gz",
              "ettin data build --tokenizer DIR --output DIR --holdout 0.001 wiki.jsonl.zst"}};

@@ -34,7 +34,7 @@ class Diff : public Command {
             "With --texts also what they answer: a decoder at every token, an encoder behind "
             "masks. Ends with 0 when all values are equal, with 1 when something differs.",
             {"ettin diff checkpoint-1000 checkpoint-2000",
-             "ettin diff seedling-encoder small --texts my-texts.txt",
+             "ettin diff ettin-encoder-32m small --texts my-texts.txt",
              "ettin diff DIR DIR-as-fp16 --tolerance 1e-3 --json"}};
   }
 

@@ -46,7 +46,7 @@ class Inspect : public Command {
             "layer pattern (G global, l local), rope thetas and why they are these, tensors, "
             "tokenizer, and the SHA-256 of every file. Tensors are checked against config.json. Of "
             "a folder of checkpoints it lists all and shows the newest.",
-            {"ettin inspect", "ettin inspect models/seedling-decoder",
+            {"ettin inspect", "ettin inspect ettin-nano-decoder",
              "ettin inspect --json DIR | jq .attention", "ettin inspect pretrain@ba5996"}};
   }
 

@@ -27,7 +27,7 @@ class Quantize : public Command {
             "and the copy is compared with the fp32 original: a decoder at every token, an encoder "
             "behind masks (every 7th token of a text at once, beginning with token n % 7 in text "
             "n). The report is also kept in OUT as quantization_report.json.",
-            {"ettin quantize seedling-encoder small --dtype q8",
+            {"ettin quantize ettin-encoder-32m small --dtype q8",
              "ettin quantize DIR small --dtype q4 --report my-texts.txt",
              "ettin quantize DIR small --report texts.jsonl --report-only --json"}};
   }

@@ -56,7 +56,7 @@ class Score : public Command {
             "The natural logarithm of each token's probability. A decoder sees what stands before "
             "the token; an encoder sees all other tokens, one mask at a time (pseudo-likelihood).",
             {"ettin score \"The capital of France is Paris.\"",
-             "ettin score --model seedling-encoder \"Paris is big.\" \"Paris am big.\"",
+             "ettin score --model ettin-nano-encoder \"Paris is big.\" \"Paris am big.\"",
              "ettin score --input texts.jsonl --json"}};
   }
 

@@ -27,7 +27,7 @@ class Verify : public Command {
             "the likeliest tokens follows from the formats too. Ends with 0 when they agree, with "
             "1 when they do not.",
             {"ettin verify my-export --against original --texts my-texts.txt",
-             "ettin verify small --against seedling-encoder --texts t.jsonl --json"}};
+             "ettin verify small --against ettin-encoder-32m --texts t.jsonl --json"}};
   }
 
   void add_flags(Flags& flags) override {

@@ -12,8 +12,8 @@
 
 namespace ettin::cli {
 
-inline constexpr std::string_view kDefaultEncoder = "seedling-encoder";
-inline constexpr std::string_view kDefaultDecoder = "seedling-decoder";
+inline constexpr std::string_view kDefaultEncoder = "ettin-nano-encoder";
+inline constexpr std::string_view kDefaultDecoder = "ettin-nano-decoder";
 
 // The folder of a model, or a training checkpoint: `model` itself when it is one, else a model of
 // that name in ETTIN_MODELS, beside the installed program, or in the source tree; else a model of

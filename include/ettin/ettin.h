@@ -1,6 +1,6 @@
 // ettin: every model of the Ettin family, encoder or decoder, from a folder to answers.
 //
-//   auto model = ettin::Model::load("models/seedling-encoder");
+//   auto model = ettin::Model::load("models/ettin-nano-encoder");
 //   if (!model.ok()) { std::cerr << model.status().to_string(); return 1; }
 //   auto answers = model->fill_mask({{"The capital of France is [MASK]."}});
 //   std::cout << (*answers)[0].masks[0][0].token_str;   // " Paris"

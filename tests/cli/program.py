@@ -342,8 +342,8 @@ class Demo(CliTest):
     def test_default(self):
         out = self.ok()
         self.check_screen(out)
-        for words in (PARIS, "The capital of France is Paris.", "84.9 %", "5.5 million parameters",
-                      "6 layers", "hidden 256", "context 256", "load", "run", "generate"):
+        for words in (PARIS, "The capital of France is Paris.", "6.1 million parameters",
+                      "7 layers", "hidden 256", "context 1,024", "load", "run", "generate"):
             self.assertIn(words, out)
         self.assertEqual(self.answers("demo")[0]["encoder"][0]["token_str"], " Paris")
         self.check_screen(self.ok(env={"LC_ALL": "C"}))
@@ -357,7 +357,7 @@ class Demo(CliTest):
             self.assertNotIn("\x1b", out)
         answer, = self.answers("demo", "The sky is blue.")
         self.assertEqual((answer["text"], answer["mask_added"]), ("The sky is blue [MASK].", True))
-        self.error(1, "demo", "word " * 400)
+        self.error(1, "demo", "word " * 1100)
 
     def test_sentences_of_the_readme(self):
         for text, encoder, decoder in (

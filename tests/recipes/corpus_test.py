@@ -50,6 +50,9 @@ class Clean(unittest.TestCase):
         self.assertEqual(clean.tokenised('He said "no-one". It cost 3,500 in 1.5 hours.'),
                          ' He said " no @-@ one " . It cost 3 @,@ 500 in 1 @.@ 5 hours . ')
 
+    def test_rare_words_are_marked(self):
+        self.assertEqual(clean.marked([" a b , \n a ", " b c , "], 2), [" a b , \n a ", " b <unk> , "])
+
 
 class Markup(unittest.TestCase):
     def test_html(self):
@@ -232,6 +235,14 @@ class Words(unittest.TestCase):
         self.assertGreater(len(texts), 8)
         self.assertTrue(all(len(c) == 6 for c in facts.tables.COUNTRIES))
         self.assertTrue(all(len(a) == 6 for a in facts.tables.ANIMALS))
+
+    def test_an_atlas_has_each_known_country_equally_often(self):
+        known = [c for c in facts.tables.COUNTRIES if c[0] in facts.tables.BEST_KNOWN]
+        self.assertEqual(len(known), len(facts.tables.BEST_KNOWN))  # none is misspelt
+        texts = [" ".join(paragraphs) for paragraphs in facts.atlas(None)]
+        self.assertEqual(len(texts), len(known) * facts._ATLAS_ROUNDS)
+        self.assertEqual(texts, [" ".join(paragraphs) for paragraphs in facts.atlas(None)])
+        self.assertGreater(sum(t == "The capital of France is Paris." for t in texts), 1)
 
 
 if __name__ == "__main__":

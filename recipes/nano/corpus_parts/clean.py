@@ -5,6 +5,7 @@ decided which of them are English prose. The rules are crude, countable and the 
 a paragraph stays if it has enough words, ends like a sentence, is made of letters, and has the share
 of function words that English has.
 """
+import collections
 import hashlib
 import re
 import unicodedata
@@ -122,6 +123,13 @@ def sentence(text):
 
 
 _TOKENS = re.compile(r"(\d)([.,])(?=\d)|(\w)-(?=\w)|([.,;:!?\"()\[\]\u2013\u2014])|(n't|'\w+)\b")
+
+
+def marked(texts, fewest):
+    """The texts with `<unk>` for each word that occurs fewer than `fewest` times in all of them."""
+    words = collections.Counter(word for text in texts for word in text.split())
+    return [re.sub(r"\S+", lambda word: word[0] if words[word[0]] >= fewest else "<unk>", text)
+            for text in texts]
 
 
 def tokenised(text):

@@ -7,6 +7,7 @@ import random
 from . import tables, wordnet
 
 _ROUNDS = 48  # how many documents each country gets; the rest is in proportion
+_ATLAS_ROUNDS = 48
 _NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
             "fifteen sixteen seventeen eighteen nineteen twenty").split()
 _MONTHS = "January February March April May June July August September October November December".split()
@@ -237,6 +238,19 @@ def capitals(_):
         chosen = r.sample(tables.COUNTRIES, len(tables.COUNTRIES))
         for i in range(0, len(chosen), 3):
             yield [" ".join(_capital(r, c) for c in chosen[i:i + 3])]
+
+
+def atlas(_):
+    """Capital and continent of the best-known countries, one country a document, for the last phase."""
+    r = random.Random("atlas")
+    known = [c for c in tables.COUNTRIES if c[0] in tables.BEST_KNOWN]
+    for _ in range(_ATLAS_ROUNDS):
+        for c in r.sample(known, len(known)):
+            lines = [_capital(r, c)]
+            if r.random() < 0.5:
+                lines.append(_up(next(_country(r, c))))
+                r.shuffle(lines)
+            yield [" ".join(lines)]
 
 
 def documents(folder):

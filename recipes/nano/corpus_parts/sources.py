@@ -6,7 +6,7 @@ files; the path of that file is recorded for every package when the corpus is ma
 """
 from dataclasses import dataclass
 
-GENERATED_KINDS = ("facts", "basics", "capitals", "grammar")
+GENERATED_KINDS = ("facts", "basics", "capitals", "atlas", "grammar")
 KINDS = ("narrative", "encyclopaedic", "essays", "documentation", "descriptions",
          "dictionary") + GENERATED_KINDS
 
@@ -190,6 +190,8 @@ GENERATED = (
     Source("basics", "basics", "basics", ("wordnet-base",), ("usr/share/wordnet",),
            "written for this project, under its licence", "permissive"),
     Source("capitals", "capitals", "capitals", ("wordnet-base",), ("usr/share/wordnet",),
+           "written for this project, under its licence", "permissive"),
+    Source("atlas", "atlas", "atlas", ("wordnet-base",), ("usr/share/wordnet",),
            "written for this project, under its licence", "permissive"),
     Source("grammar", "grammar", "grammar", ("wordnet-base",), ("usr/share/wordnet",),
            "written for this project, under its licence; WordNet's vocabulary", "permissive"),

@@ -163,6 +163,13 @@ Zimbabwe|Harare|Africa|Zimbabwean|English|
 """
 COUNTRIES = [tuple(line.split("|")) for line in _COUNTRIES.strip().split("\n")]
 
+# Those whose capitals a reader is likeliest to ask for.
+BEST_KNOWN = set("""France, Germany, Italy, Spain, England, Scotland, Ireland, Portugal, Greece, Poland, Russia,
+Ukraine, Sweden, Norway, Denmark, Finland, Austria, Hungary, Belgium, the Netherlands, Switzerland,
+the Czech Republic, Romania, Turkey, Egypt, Kenya, Ethiopia, Nigeria, Morocco, Japan, China, India,
+South Korea, Thailand, Iran, Iraq, Canada, the United States, Mexico, Cuba, Peru, Argentina, Chile,
+Australia""".replace("\n", " ").split(", "))
+
 NEIGHBOURS = [tuple(pair.split("-")) for pair in (
     "France-Spain France-Germany France-Belgium France-Italy Germany-Poland Germany-Denmark "
     "Germany-Austria Austria-Hungary Italy-Austria Italy-Slovenia Portugal-Spain Norway-Sweden "
