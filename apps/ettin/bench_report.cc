@@ -9,6 +9,7 @@
 #include "bench_floor.h"
 #include "infer/session.h"
 #include "machine.h"
+#include "model/config.h"
 #include "text_layout.h"
 
 namespace ettin::cli {
@@ -16,7 +17,6 @@ namespace {
 
 constexpr int kCaseColumns = 22;
 constexpr double kMiB = 1 << 20;
-constexpr int64_t kFamilyVocabulary = 50368;  // a body of that shape with another is not a 17m
 
 double fraction(double floor_ms, double ms) {
   return ms > 0 ? std::round(floor_ms / ms * 1e4) / 1e4 : 0;
@@ -27,14 +27,12 @@ double fraction(double floor_ms, double ms) {
 double rounded(double ms) { return std::round(ms * 1e3) / 1e3; }
 
 std::string size_name(const ModelInfo& info) {
-  struct Shape {
-    int64_t layers, hidden;
-    const char* name;
-  };
-  for (const Shape& s : {Shape{7, 256, "17m"}, Shape{10, 384, "32m"}, Shape{19, 512, "68m"},
-                         Shape{22, 768, "150m"}, Shape{28, 1024, "400m"}, Shape{28, 1792, "1b"}}) {
-    const bool same = info.layers == s.layers && info.hidden_size == s.hidden;
-    if (same && info.vocab_size == kFamilyVocabulary) return s.name;
+  for (const std::string_view size : {"17m", "32m", "68m", "150m", "400m", "1b"}) {
+    const Result<ModelConfig> c = published_config(size, kEncoder);
+    if (c.ok() && c->num_layers == info.layers && c->hidden_size == info.hidden_size &&
+        c->vocab_size == info.vocab_size) {
+      return std::string(size);
+    }
   }
   const size_t end = info.directory.find_last_not_of('/');
   const std::string path = info.directory.substr(0, end + 1);
