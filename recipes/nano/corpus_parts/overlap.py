@@ -34,7 +34,7 @@ class Excluded:
         for path in paths:
             for text in _texts(path):
                 found = _plain(text)
-                if len(found) >= 4 and (path.is_dir() or path.suffix == ".jsonl"):
+                if len(found) >= 2 and (path.is_dir() or path.suffix == ".jsonl"):
                     self.sentences.add(" ".join(found))
                 for i in range(len(found) - RUN + 1):
                     self.runs.add(hash(tuple(found[i:i + RUN])))
