@@ -223,15 +223,25 @@ TEST_F(FiniteDifference, CrossEntropy) {
   LinearWeight weight, transposed;
   std::vector<double> losses(targets.size());
   const double scale = 0.7;
+  CrossEntropy call{.x = x,
+                    .weight = weight,
+                    .transposed = transposed,
+                    .targets = targets,
+                    .scale = scale,
+                    .losses = losses};
   const auto loss = [&] {
     g_.pack(w, b, &weight, &transposed);
-    g_.cross_entropy(x, weight, transposed, targets, scale, losses, {}, View(), View(), View());
+    g_.cross_entropy(call);
     double sum = 0;
     for (const double l : losses) sum += l;
     return scale * sum;
   };
   loss();
-  g_.cross_entropy(x, weight, transposed, targets, scale, losses, {}, dx, d_w, d_b);
+  call.dx = dx;
+  call.d_weight = d_w;
+  call.d_bias = d_b;
+  g_.cross_entropy(call);
+  call.dx = View();  // only the loss again
   expect_gradient("x", x, dx, loss);
   expect_gradient("weight", w, d_w, loss);
   expect_gradient("bias", b, d_b, loss);

@@ -208,8 +208,16 @@ struct GradientRun::State {
         return g().pool_backward(dy, starts, c.pooling, dx);
       case GradientOp::cross_entropy:
         // Not a power of two: the order of scaling and rounding to bf16 shows.
-        return g().cross_entropy(x, weight, transposed, ids, 0.3, losses, best, dx, d_weight,
-                                 d_bias);
+        return g().cross_entropy({.x = x,
+                                  .weight = weight,
+                                  .transposed = transposed,
+                                  .targets = ids,
+                                  .scale = 0.3,
+                                  .losses = losses,
+                                  .best = best,
+                                  .dx = dx,
+                                  .d_weight = d_weight,
+                                  .d_bias = d_bias});
     }
   }
 

@@ -28,19 +28,17 @@ inline void check_dropout(ConstView x, const Dropout& dropout, Epilogue epilogue
   ETTIN_CHECK(dropout.row_keys.size() == to_size(x.rows));
 }
 
-inline void check_cross_entropy(ConstView x, const LinearWeight& weight,
-                                const LinearWeight& transposed, std::span<const int32_t> targets,
-                                std::span<double> losses, std::span<uint8_t> best, ConstView dx,
-                                ConstView d_weight, ConstView d_bias) {
-  const int64_t V = weight.out_features, H = weight.in_features;
-  ETTIN_CHECK(x.cols == H && to_size(x.rows) == targets.size() && targets.size() == losses.size());
-  ETTIN_CHECK(best.empty() || best.size() == targets.size());
-  for (const int32_t t : targets) ETTIN_CHECK(t >= 0 && t < V);
-  if (dx.data == nullptr) return;
-  ETTIN_CHECK(transposed.out_features == H && transposed.in_features == V);
-  check_shape(dx, x.rows, H);
-  check_shape(d_weight, V, H);
-  check_shape_or_empty(d_bias, 1, V);
+inline void check_cross_entropy(const CrossEntropy& call) {
+  const int64_t V = call.weight.out_features, H = call.weight.in_features;
+  const size_t M = call.targets.size();
+  ETTIN_CHECK(call.x.cols == H && to_size(call.x.rows) == M && call.losses.size() == M);
+  ETTIN_CHECK(call.best.empty() || call.best.size() == M);
+  for (const int32_t t : call.targets) ETTIN_CHECK(t >= 0 && t < V);
+  if (call.dx.data == nullptr) return;
+  ETTIN_CHECK(call.transposed.out_features == H && call.transposed.in_features == V);
+  check_shape(call.dx, call.x.rows, H);
+  check_shape(call.d_weight, V, H);
+  check_shape_or_empty(call.d_bias, 1, V);
 }
 
 // What pack() allocates is deleted by this type, so that a later call knows its own buffers again:

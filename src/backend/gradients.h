@@ -38,6 +38,18 @@ struct Dropout {
   uint64_t stream = 0;                 // tells the places of one network apart: the layer
 };
 
+// What Gradients::cross_entropy reads and writes; `weight` and `transposed` outlive the call.
+struct CrossEntropy {
+  ConstView x = {};                          // [M, H]
+  const LinearWeight& weight;                // [V, H]
+  const LinearWeight& transposed;            // [H, V]
+  std::span<const int32_t> targets = {};     // [M], each in [0, V)
+  double scale = 1;                          // of the gradients, not of the losses
+  std::span<double> losses = {};             // [M]
+  std::span<uint8_t> best = {};              // [M], or empty
+  View dx = {}, d_weight = {}, d_bias = {};  // [M, H], [V, H], [1, V]
+};
+
 class Gradients {
  public:
   virtual ~Gradients() = default;
@@ -108,11 +120,7 @@ class Gradients {
   // best[m] = 1 where no logit is larger than the target's, else 0; best may be empty.
   // With an empty dx no gradients are computed. d_bias may be empty. With bf16 weights the
   // gradient of the logits, scale included, is rounded for both products and not for d_bias.
-  // x, dx [M, H], weight, d_weight [V, H], d_bias [1, V], losses, best [M], targets in [0, V)
-  virtual void cross_entropy(ConstView x, const LinearWeight& weight,
-                             const LinearWeight& transposed, std::span<const int32_t> targets,
-                             double scale, std::span<double> losses, std::span<uint8_t> best,
-                             View dx, View d_weight, View d_bias) const = 0;
+  virtual void cross_entropy(const CrossEntropy& call) const = 0;
 };
 
 }  // namespace ettin

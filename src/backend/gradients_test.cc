@@ -68,8 +68,14 @@ TEST(Gradients, BestIsWhereNoLogitIsLarger) {
     std::vector<double> losses(targets.size());
     for (const bool backward : {false, true}) {
       std::vector<uint8_t> best(targets.size(), 2);
-      g.cross_entropy(x, weight, transposed, targets, 1, losses, best, backward ? dx : View(),
-                      backward ? d_w : View(), View());
+      g.cross_entropy({.x = x,
+                       .weight = weight,
+                       .transposed = transposed,
+                       .targets = targets,
+                       .losses = losses,
+                       .best = best,
+                       .dx = backward ? dx : View(),
+                       .d_weight = backward ? d_w : View()});
       for (size_t m = 0; m < best.size(); ++m) EXPECT_EQ(best[m], m % 3 == 0 ? 0 : 1) << m;
     }
   }
@@ -113,7 +119,15 @@ TEST(Gradients, Bf16RoundsBothOperandsOfEveryProduct) {
   std::vector<int32_t> targets = {1, 0, 34, 5, 5, 5, 2, 0, 17};
   std::vector<double> losses(targets.size()), log_sums(targets.size());
   const View dx = make(M, H, 7), d_w2 = make(V, H, 5, 0), d_b = make(1, V, 5, 0);
-  g.cross_entropy(x, weight, transposed, targets, 0.3, losses, {}, dx, d_w2, d_b);
+  g.cross_entropy({.x = x,
+                   .weight = weight,
+                   .transposed = transposed,
+                   .targets = targets,
+                   .scale = 0.3,
+                   .losses = losses,
+                   .dx = dx,
+                   .d_weight = d_w2,
+                   .d_bias = d_b});
   const View y = make(M, V, 8), dx_expected = make(M, H, 9), d_w_expected = make(V, H, 5, 0);
   exact->linear(rounded(x), exact_weight, Epilogue::store, Activation::identity, y);
   exact->log_sum_exp(y, log_sums);
@@ -267,6 +281,17 @@ TEST_P(OnRef, GradientsOfWeightsGrow) {
   };
   std::vector<double> losses(to_size(T));
   const View no_matrix = make(V, in, 7), no_row = make(1, in, 7), no_bias = make(1, V, 7);
+  const auto cross_entropy = [&](int64_t first, int64_t n, View dx, View d_weight, View d_bias) {
+    g_.cross_entropy({.x = x.slice_rows(first, n),
+                      .weight = weight,
+                      .transposed = transposed,
+                      .targets = part(ids, first, n),
+                      .scale = 0.3,
+                      .losses = part(losses, first, n),
+                      .dx = dx,
+                      .d_weight = d_weight,
+                      .d_bias = d_bias});
+  };
   const Case cases[] = {
       {"linear_weight", V, in,
        [&](int64_t first, int64_t n, View grows, View) {
@@ -296,13 +321,11 @@ TEST_P(OnRef, GradientsOfWeightsGrow) {
        }},
       {"cross_entropy weight", V, in,
        [&](int64_t first, int64_t n, View grows, View dx) {
-         g_.cross_entropy(x.slice_rows(first, n), weight, transposed, part(ids, first, n), 0.3,
-                          part(losses, first, n), {}, dx, grows, no_bias);
+         cross_entropy(first, n, dx, grows, no_bias);
        }},
       {"cross_entropy bias", 1, V,
        [&](int64_t first, int64_t n, View grows, View dx) {
-         g_.cross_entropy(x.slice_rows(first, n), weight, transposed, part(ids, first, n), 0.3,
-                          part(losses, first, n), {}, dx, no_matrix, grows);
+         cross_entropy(first, n, dx, no_matrix, grows);
        }},
   };
   for (const Case& c : cases) {

@@ -100,16 +100,14 @@ TEST_F(Pairs, CrossEntropy) {
       dx[pairs] = make(M, H, 4);
       d_weight[pairs] = make(V, H, 5);
       d_bias[pairs] = make(1, V, 6);
-      cpu::cross_entropy(pairs ? pairs_ : rounded_, {x,
-                                                     weight,
-                                                     transposed,
-                                                     targets,
-                                                     1,
-                                                     losses[pairs],
-                                                     {},
-                                                     dx[pairs],
-                                                     d_weight[pairs],
-                                                     d_bias[pairs]});
+      cpu::cross_entropy(pairs ? pairs_ : rounded_, {.x = x,
+                                                     .weight = weight,
+                                                     .transposed = transposed,
+                                                     .targets = targets,
+                                                     .losses = losses[pairs],
+                                                     .dx = dx[pairs],
+                                                     .d_weight = d_weight[pairs],
+                                                     .d_bias = d_bias[pairs]});
     }
     // A gradient of a logit may be rounded to the other side.
     expect_near(dx[1], dx[0], 1e-3);

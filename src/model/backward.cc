@@ -140,10 +140,9 @@ void backbone_backward(const TrainedNetwork& trained, const Batch& batch, const 
 
 namespace {
 
-// y = norm(activation(x W^T)) W'^T, loss and backward: what both heads share.
-void head_loss(const TrainedNetwork& trained, ConstView x, std::span<const int32_t> targets,
-               const LinearWeight& projection, const LinearWeight& across, double scale,
-               Arena& arena, std::span<double> losses, std::span<uint8_t> best, View dx,
+// y = norm(activation(x W^T)) W'^T, loss and backward: what both heads share. `call` has W' and
+// what is asked for; d_projection takes the gradient of W'.
+void head_loss(const TrainedNetwork& trained, ConstView x, CrossEntropy call, Arena& arena, View dx,
                Parameter* d_projection, Parameters* gradients) {
   const Network& network = trained.network;
   const Weights& w = network.weights;
@@ -157,14 +156,17 @@ void head_loss(const TrainedNetwork& trained, ConstView x, std::span<const int32
   b.linear(x, w.head_dense, Epilogue::store, Activation::identity, z);  // (M, H)
   g.activate(z, activation, a);                                         // (M, H)
   b.layer_norm(a, w.head_norm, y);                                      // (M, H)
+  call.x = y;
   if (gradients == nullptr) {
-    g.cross_entropy(y, projection, across, targets, scale, losses, best, View(), View(), View());
+    g.cross_entropy(call);
     return;
   }
   const View dy = b.allocate(arena, M, H);
   const LinearBackward linear{b, g};
-  g.cross_entropy(y, projection, across, targets, scale, losses, best, dy, d_projection->weight,
-                  d_projection->bias);  // (M, H)
+  call.dx = dy;
+  call.d_weight = d_projection->weight;
+  call.d_bias = d_projection->bias;
+  g.cross_entropy(call);  // (M, H)
   Parameter& d_norm = gradients->head_norm;
   g.layer_norm_backward(a, w.head_norm, dy, Epilogue::store, dy, d_norm.weight, d_norm.bias);
   g.activate_backward(z, activation, dy, dy);                            // (M, H)
@@ -186,9 +188,14 @@ void language_model_loss(const TrainedNetwork& trained, ConstView hidden, const 
   const View x = b.allocate(arena, M, hidden.cols);
   const View dx = gradients != nullptr ? b.allocate(arena, M, hidden.cols) : View();
   b.gather_rows(hidden, targets.rows, x);  // (M, H)
-  head_loss(trained, x, targets.ids, trained.network.weights.vocab_projection,
-            trained.transposed.vocab_projection, scale, arena, losses, best, dx,
-            gradients != nullptr ? &gradients->vocab_projection : nullptr, gradients);
+  head_loss(trained, x,
+            {.weight = trained.network.weights.vocab_projection,
+             .transposed = trained.transposed.vocab_projection,
+             .targets = targets.ids,
+             .scale = scale,
+             .losses = losses,
+             .best = best},
+            arena, dx, gradients != nullptr ? &gradients->vocab_projection : nullptr, gradients);
   if (gradients != nullptr) trained.ops().gather_rows_backward(dx, targets.rows, d_hidden);
 }
 
@@ -204,9 +211,13 @@ void classification_loss(const TrainedNetwork& trained, ConstView hidden,
   const View x = b.allocate(arena, N, hidden.cols);
   const View dx = gradients != nullptr ? b.allocate(arena, N, hidden.cols) : View();
   b.pool(hidden, starts, pooling, x);  // (N, H)
-  head_loss(trained, x, labels, trained.network.weights.classifier, trained.transposed.classifier,
-            scale, arena, losses, {}, dx, gradients != nullptr ? &gradients->classifier : nullptr,
-            gradients);
+  head_loss(trained, x,
+            {.weight = trained.network.weights.classifier,
+             .transposed = trained.transposed.classifier,
+             .targets = labels,
+             .scale = scale,
+             .losses = losses},
+            arena, dx, gradients != nullptr ? &gradients->classifier : nullptr, gradients);
   if (gradients != nullptr) trained.ops().pool_backward(dx, starts, pooling, d_hidden);
 }
 

@@ -225,18 +225,15 @@ class CpuGradients final : public Gradients {
              });
   }
 
-  void cross_entropy(ConstView x, const LinearWeight& weight, const LinearWeight& transposed,
-                     std::span<const int32_t> targets, double scale, std::span<double> losses,
-                     std::span<uint8_t> best, View dx, View d_weight, View d_bias) const override {
-    check({x});
-    check_cross_entropy(x, weight, transposed, targets, losses, best, dx, d_weight, d_bias);
-    check_packed(weight);
-    if (dx.data != nullptr) {
-      check({dx, d_weight});
-      check_packed(transposed);
+  void cross_entropy(const CrossEntropy& call) const override {
+    check({call.x});
+    check_cross_entropy(call);
+    check_packed(call.weight);
+    if (call.dx.data != nullptr) {
+      check({call.dx, call.d_weight});
+      check_packed(call.transposed);
     }
-    cpu::cross_entropy(context_,
-                       {x, weight, transposed, targets, scale, losses, best, dx, d_weight, d_bias});
+    cpu::cross_entropy(context_, call);
   }
 
  private:

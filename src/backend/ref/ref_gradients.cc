@@ -263,39 +263,38 @@ class RefGradients final : public Gradients {
     }
   }
 
-  void cross_entropy(ConstView x, const LinearWeight& weight, const LinearWeight& transposed,
-                     std::span<const int32_t> targets, double scale, std::span<double> losses,
-                     std::span<uint8_t> best, View dx, View d_weight, View d_bias) const override {
-    check({x});
-    check_cross_entropy(x, weight, transposed, targets, losses, best, dx, d_weight, d_bias);
+  void cross_entropy(const CrossEntropy& call) const override {
+    check({call.x});
+    check_cross_entropy(call);
     constexpr int64_t kBlock = 16;
     Arena arena;
-    const View block = backend_.allocate(arena, kBlock, weight.out_features);
-    for (int64_t first = 0; first < x.rows; first += kBlock) {
-      const int64_t count = std::min(kBlock, x.rows - first);
-      const ConstView in = x.slice_rows(first, count);
+    const View block = backend_.allocate(arena, kBlock, call.weight.out_features);
+    for (int64_t first = 0; first < call.x.rows; first += kBlock) {
+      const int64_t count = std::min(kBlock, call.x.rows - first);
+      const ConstView in = call.x.slice_rows(first, count);
       const View y = block.slice_rows(0, count);  // logits, then their gradients
       std::vector<double> log_sums(to_size(count));
-      backend_.linear(in, weight, Epilogue::store, Activation::identity, y);
+      backend_.linear(in, call.weight, Epilogue::store, Activation::identity, y);
       backend_.log_sum_exp(y, log_sums);
       for (int64_t m = 0; m < count; ++m) {
-        const int64_t target = targets[to_size(first + m)];
+        const size_t at = to_size(first + m);
+        const int64_t target = call.targets[at];
         const double log_sum = log_sums[to_size(m)];
-        losses[to_size(first + m)] = log_sum - static_cast<double>(row(y, m)[target]);
-        if (!best.empty()) {
+        call.losses[at] = log_sum - static_cast<double>(row(y, m)[target]);
+        if (!call.best.empty()) {
           const T largest = *std::max_element(row(y, m), row(y, m) + y.cols);
-          best[to_size(first + m)] = row(y, m)[target] >= largest ? 1 : 0;
+          call.best[at] = row(y, m)[target] >= largest ? 1 : 0;
         }
         for (int64_t v = 0; v < y.cols; ++v) {
           const double p = std::exp(static_cast<double>(row(y, m)[v]) - log_sum);
-          row(y, m)[v] = static_cast<T>(scale * (p - (v == target ? 1 : 0)));
+          row(y, m)[v] = static_cast<T>(call.scale * (p - (v == target ? 1 : 0)));
         }
       }
-      if (dx.data == nullptr) continue;
-      if (d_bias.data != nullptr) linear_bias_backward(y, d_bias);
-      linear_weight_backward(y, in, NormWeight(), d_weight);
-      backend_.linear(y, transposed, Epilogue::store, Activation::identity,
-                      dx.slice_rows(first, count));
+      if (call.dx.data == nullptr) continue;
+      if (call.d_bias.data != nullptr) linear_bias_backward(y, call.d_bias);
+      linear_weight_backward(y, in, NormWeight(), call.d_weight);
+      backend_.linear(y, call.transposed, Epilogue::store, Activation::identity,
+                      call.dx.slice_rows(first, count));
     }
   }
 
