@@ -9,9 +9,10 @@ import sys
 import tempfile
 import unittest
 import zlib
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "recipes" / "nano"))
-from corpus_parts import (books, clean, dictionaries, facts, games, grammar, lexicon,  # noqa: E402
+from corpus_parts import (agreement, books, clean, dictionaries, facts, games, grammar, lexicon,  # noqa: E402
                           markup, overlap, packages, plain, readers, sources, wordnet)
 
 PROSE = "The keeper of the lighthouse wrote down what he had seen from the tower in the night."
@@ -184,13 +185,15 @@ class Overlap(unittest.TestCase):
     def test_sentences_and_runs(self):
         with tempfile.TemporaryDirectory() as folder:
             pair = {"sentence_good": "The cats were asleep.", "sentence_bad": "The cats was asleep."}
-            (pathlib.Path(folder) / "a.jsonl").write_text(json.dumps(pair) + "\n")
+            short = {"sentence_good": "Ann ran.", "sentence_bad": "Ann fell down the."}
+            (pathlib.Path(folder) / "a.jsonl").write_text(f"{json.dumps(pair)}\n{json.dumps(short)}\n")
             long = pathlib.Path(folder) / "b" / "text.txt"
             long.parent.mkdir()
             long.write_text(" It rained on the 3 @,@ 500 people that day and they went home again . \n")
             excluded = overlap.Excluded([pathlib.Path(folder), long])
         self.assertTrue(excluded.meets("I looked. The cats were asleep. So was I."))
         self.assertFalse(excluded.meets("The cats were asleep in the house."))
+        self.assertTrue(excluded.meets("Ann ran. I slept."))
         self.assertTrue(excluded.meets("Once it rained on the 3,500 people that day and they went home."))
         self.assertFalse(excluded.meets("It rained on the people."))
 
@@ -211,7 +214,9 @@ class Words(unittest.TestCase):
         # A verb that ends in a lone consonant after a lone vowel must be listed as doubling or not.
         for verbs in lexicon.VERBS.values():
             for base, third, past, participle in verbs:
-                self.assertTrue(third.endswith("s") and past and participle, base)
+                self.assertTrue(third.split()[0].endswith("s") and past and participle, base)
+        self.assertEqual(lexicon.forms("look at"), ("look at", "looks at", "looked at", "looked at"))
+        self.assertEqual(lexicon.ing("run from"), "running from")
 
     def test_the_grammar_agrees(self):
         class Net:
@@ -219,7 +224,8 @@ class Words(unittest.TestCase):
 
             def common_nouns(self, lexfile, fewest):
                 return {wordnet.PEOPLE: ["pilot"], wordnet.ANIMALS: ["heron"]}.get(lexfile, ["kettle"])
-        g = grammar._Grammar(grammar._Words(Net(), random.Random(1)))
+        with mock.patch.multiple(lexicon, PEOPLE=[], THINGS=[], ANIMALS=[]):  # no nouns but these
+            g = grammar._Grammar(agreement.Words(Net(), random.Random(1)))
         for pattern in set(grammar._PATTERNS):
             for _ in range(40):
                 text = grammar.sentence(g, pattern)
@@ -227,6 +233,9 @@ class Words(unittest.TestCase):
                 self.assertNotIn("  ", text)
                 self.assertNotRegex(text, r"\b(these|those|many|both) (pilot|heron|kettle)\b")
                 self.assertNotRegex(text, r"\b(this|every|each) (pilots|herons|kettles)\b")
+                if pattern in ("copula", "passive", "is_there"):  # the verb stands beside its subject
+                    self.assertNotRegex(text, r"\b(pilots|herons|kettles) (is|was|has)(n't)?\b")
+                    self.assertNotRegex(text, r"\b(pilot|heron|kettle) (are|were|have)(n't)?\b")
 
     def test_the_capital_of_france(self):
         france = next(c for c in facts.tables.COUNTRIES if c[0] == "France")
