@@ -342,8 +342,8 @@ class Demo(CliTest):
     def test_default(self):
         out = self.ok()
         self.check_screen(out)
-        for words in (PARIS, "The capital of France is Paris.", "6.1 million parameters",
-                      "7 layers", "hidden 256", "context 1,024", "load", "run", "generate"):
+        for words in (PARIS, "The capital of France is Paris.", " 97.6 %", " 99.7 %",
+                      "6.1 million parameters", "7 layers", "hidden 256", "context 1,024", "load", "run", "generate"):
             self.assertIn(words, out)
         self.assertEqual(self.answers("demo")[0]["encoder"][0]["token_str"], " Paris")
         self.check_screen(self.ok(env={"LC_ALL": "C"}))

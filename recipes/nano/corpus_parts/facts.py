@@ -232,7 +232,7 @@ def basics(_):
 
 
 def capitals(_):
-    """Nothing but capitals, for the last phase."""
+    """Nothing but capitals, to be read again and again."""
     r = random.Random("capitals")
     for _ in range(_BASIC_ROUNDS):
         chosen = r.sample(tables.COUNTRIES, len(tables.COUNTRIES))
@@ -241,7 +241,7 @@ def capitals(_):
 
 
 def atlas(_):
-    """Capital and continent of the best-known countries, one country a document, for the last phase."""
+    """Capital and continent of the best-known countries, one a document, for the last two phases."""
     r = random.Random("atlas")
     known = [c for c in tables.COUNTRIES if c[0] in tables.BEST_KNOWN]
     for _ in range(_ATLAS_ROUNDS):
